@@ -1,0 +1,44 @@
+/* A whole simulation: the world, its networks, its hosts, and the programs that run on them. */
+#ifndef OCALA_SIM_SIM_H
+#define OCALA_SIM_SIM_H
+
+#include "base/text.h"
+#include "sim/sim_net.h"
+#include "sim/sim_world.h"
+
+#define SIM_HOSTS_MAX 256
+#define SIM_WALL      INT64_C(1750000000) /* seconds since 1970 when the world begins */
+
+/* An overlay instance and its members, in the order in which they were named. */
+struct sim_instance {
+    char name[64];
+    struct sim_network *network;
+    struct sim_member {
+        struct sim_host *host;
+        char alias[64]; /* host part of its overlay name */
+    } * member;
+    unsigned members;
+    struct sim_instance *next;
+};
+
+struct sim {
+    struct sim_world world;
+    struct sim_net net;
+    struct sim_host *host[SIM_HOSTS_MAX];
+    unsigned hosts;
+    struct sim_instance *instances;
+    struct sim_nat *nats;
+    struct sim_faults *faults;
+    struct sim_attack *attack;
+    uint32_t next_serial; /* of programs */
+    uint64_t streamed;    /* bytes that all transfers have brought */
+};
+
+void sim_init(struct sim *s, uint64_t seed);
+void sim_done(struct sim *s);
+struct sim_host *sim_find(const struct sim *s, const char *name);
+struct sim_instance *sim_instance_find(const struct sim *s, const char *name);
+/* Seconds since 1970, now. */
+int64_t sim_wall(const struct sim *s);
+
+#endif

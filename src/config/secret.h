@@ -1,0 +1,17 @@
+/* Contents of a network secret's file: one line, 32 random bytes in base64, as `ocala key new
+ * --network` writes it. */
+#ifndef OCALA_CONFIG_SECRET_H
+#define OCALA_CONFIG_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_SECRET 32
+
+/* False when it is not that; then *ret_reason says why (a static string).  The secret's text is not
+ * kept anywhere. */
+bool config_secret_parse(const char *text, size_t size, uint8_t ret[CONFIG_SECRET],
+                         const char **ret_reason);
+
+#endif

@@ -1,0 +1,321 @@
+/* Overlay modules: starting them, carrying what they say to the path engine and to DNS, and the path engine's requests to
+ * them. */
+#include "host/host_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+static const char *keep_text(struct host_overlay *o, const char *text)
+{
+    o->texts = base_realloc(o->texts, (o->text_count + 1) * sizeof *o->texts);
+    return o->texts[o->text_count++] = base_strdup(text);
+}
+
+/* `at:` as written, from what the configuration parsed. */
+static const char *place_text(struct host_overlay *o, const struct config_place *p)
+{
+    char text[512];
+    if (p->host)
+        snprintf(text, sizeof text, "%s:%u", p->host, p->endpoint.port);
+    else
+        endpoint_format(&p->endpoint, text);
+    return keep_text(o, text);
+}
+
+static void copy_members(struct host_overlay *o)
+{
+    const struct config_overlay *c = o->config;
+    o->members = base_calloc(c->member_count, sizeof *o->members);
+    o->member_count = c->member_count;
+    for (unsigned i = 0; i < c->member_count; i++) {
+        const struct config_member *from = &c->members[i];
+        const char **at = base_calloc(from->at_count, sizeof *at);
+        char host[NAME_TEXT];
+        for (unsigned a = 0; a < from->at_count; a++)
+            at[a] = place_text(o, &from->at[a]);
+        o->members[i].host = keep_text(o, overlay_name_host(&from->name, host));
+        o->members[i].at = at;
+        o->members[i].at_count = from->at_count;
+    }
+    o->options = base_calloc(c->option_count, sizeof *o->options);
+    for (unsigned i = 0; i < c->option_count; i++)
+        o->options[i] = (struct overlay_option){.key = c->options[i].key, .value = c->options[i].value};
+}
+
+static void members_free(struct host_overlay *o)
+{
+    for (unsigned m = 0; m < o->member_count; m++)
+        free((void *)o->members[m].at);
+    for (unsigned t = 0; t < o->text_count; t++)
+        free(o->texts[t]);
+    free(o->members);
+    free(o->options);
+    free(o->texts);
+}
+
+static struct overlay_settings settings_of(struct host *h, struct host_overlay *o, instant keepalive)
+{
+    char host[NAME_TEXT];
+    return (struct overlay_settings){
+        .instance = keep_text(o, o->config->instance),
+        .host = keep_text(o, overlay_name_host(&o->config->self, host)),
+        .members = o->members,
+        .member_count = o->member_count,
+        .options = o->options,
+        .option_count = o->config->option_count,
+        .first_socket = o->first_socket,
+        .keepalive = keepalive,
+        .entropy = h->entropy,
+    };
+}
+
+static bool overlay_start(struct host *h, struct host_overlay *o, char *error, size_t size)
+{
+    const struct config_overlay *c = o->config;
+    const struct overlay_class *class = overlay_class_find(c->type);
+    char buffer[256];
+    const char *fault, *reason = NULL;
+
+    if (!class) {
+        snprintf(error, size, "%s:%u:%u: this build has no overlay type '%s'", h->config->file, c->where.line,
+                 c->where.column, c->type);
+        return false;
+    }
+    if (c->listen_count > class->sockets) {
+        snprintf(error, size, "%s:%u:%u: an overlay of type %s listens on %u endpoint%s; list no more under `listen:`",
+                 h->config->file, c->listen_where.line, c->listen_where.column, class->name, class->sockets,
+                 class->sockets == 1 ? "" : "s");
+        return false;
+    }
+    copy_members(o);
+    fault = overlay_options_fault(class, o->options, c->option_count, buffer, sizeof buffer);
+    if (fault) {
+        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column, c->instance, fault);
+        return false;
+    }
+    o->first_socket = h->sockets;
+    h->sockets = (uint16_t)(h->sockets + class->sockets);
+    struct overlay_settings s = settings_of(h, o, h->config->timers.keepalive);
+    o->module = overlay_new(class, &s, h->now, &reason);
+    if (!o->module)
+        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column, c->instance, reason);
+    return o->module != NULL;
+}
+
+bool host_overlays_start(struct host *h, char *error, size_t size)
+{
+    h->overlay_count = h->config->overlay_count;
+    h->overlay = base_calloc(h->overlay_count, sizeof *h->overlay);
+    for (unsigned i = 0; i < h->overlay_count; i++) {
+        h->overlay[i].config = &h->config->overlays[i];
+        if (!overlay_start(h, &h->overlay[i], error, size))
+            return false;
+    }
+    return true;
+}
+
+void host_overlays_free(struct host *h)
+{
+    for (unsigned i = 0; i < h->overlay_count; i++) {
+        struct host_overlay *o = &h->overlay[i];
+        overlay_free(o->module);
+        for (unsigned s = 0; s < 4; s++)
+            free(o->peel[s]);
+        members_free(o);
+    }
+    free(h->overlay);
+}
+
+bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
+{
+    struct host_overlay *o = &h->overlay[index];
+    struct host_overlay fresh = {.config = &config->overlays[index], .first_socket = o->first_socket};
+    struct overlay_settings old = o->module->settings;
+    const char *reason = NULL;
+
+    copy_members(&fresh);
+    o->module->settings = settings_of(h, &fresh, config->timers.keepalive);
+    if (!o->module->class->reload || o->module->class->reload(o->module, h->now, &old, &reason)) {
+        members_free(&fresh);
+        o->module->settings = old;
+        if (reason)
+            host_log_as(h, "overlay", LOG_WARNING, "%s goes on with its old members and options: %s", old.instance, reason);
+        return false;
+    }
+    members_free(o);
+    o->members = fresh.members;
+    o->member_count = fresh.member_count;
+    o->texts = fresh.texts;
+    o->text_count = fresh.text_count;
+    o->options = fresh.options;
+    return true;
+}
+
+int host_overlay_of_socket(const struct host *h, uint16_t socket)
+{
+    for (unsigned i = 0; i < h->overlay_count; i++)
+        if (socket >= h->overlay[i].first_socket &&
+            socket < h->overlay[i].first_socket + h->overlay[i].module->class->sockets)
+            return (int)i;
+    return -1;
+}
+
+unsigned host_sockets(const struct host *h, struct host_socket *ret, unsigned max)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < h->overlay_count; i++) {
+        const struct host_overlay *o = &h->overlay[i];
+        for (unsigned s = 0; s < o->module->class->sockets && count < max; s++) {
+            unsigned l = s < o->config->listen_count ? s : 0;
+            ret[count].index = (uint16_t)(o->first_socket + s);
+            ret[count].instance = o->config->instance;
+            ret[count].listen = o->config->listen[l];
+            if (s >= o->config->listen_count)
+                ret[count].listen.port = 0;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* ---- what modules say --------------------------------------------------------------------------------------------- */
+
+/* Runs a recipe on bytes that are not a record of a lane, and sends the result. */
+void host_send_recipe(struct host *h, const struct recipe *r, const uint8_t *bytes, size_t size)
+{
+    enum drop_reason reason = DROP_NO_BUFFER;
+    struct packet *p = packet_take(h->pool);
+
+    if (p && packet_fill(p, bytes, size) && recipe_valid(r) && recipe_run(r, p, &reason)) {
+        const struct recipe_step *send = recipe_target(r);
+        struct host_out *o = host_out_add(h, HOST_OUT_SEND);
+        o->socket = send->send.socket;
+        o->local = send->send.local;
+        o->remote = send->send.remote;
+        o->tos = send->send.tos;
+        host_out_bytes(h, p->data, p->size);
+    } else {
+        drop_count(&h->drops, reason);
+    }
+    packet_give_back(p);
+}
+
+static void set_peel(struct host *h, struct host_overlay *o, uint16_t socket, const struct peel_table *peel)
+{
+    unsigned role = (unsigned)(socket - o->first_socket);
+    if (role >= 4)
+        return;
+    struct peel_table *old = o->peel[role];
+    o->peel[role] = base_calloc(1, sizeof *peel);
+    *o->peel[role] = *peel;
+    fwd_socket_set(h->tables, socket, o->peel[role]);
+    if (old)
+        epoch_retire(h->epoch, old, free);
+}
+
+static void lookup(struct host *h, unsigned overlay, uint32_t id, const char *name)
+{
+    struct overlay *o = h->overlay[overlay].module;
+    if (h->upstreams)
+        dns_lookup(h->dns, h->now, (uint64_t)overlay << 32 | id, name);
+    else
+        o->class->resolved(o, h->now, id, NULL, 0, false,
+                           "no DNS server is known: set `dns: upstream:`, or write the member's address as numbers");
+}
+
+static void overlay_out(struct host *h, unsigned index, const struct overlay_out *o)
+{
+    switch (o->kind) {
+    case OVERLAY_SEND:
+        host_send_recipe(h, o->recipe, o->bytes, o->size);
+        break;
+    case OVERLAY_TUNNEL_UP:
+    case OVERLAY_TUNNEL_RECIPE:
+        path_tunnel_up(h->path, h->now, o->tunnel, o->recipe);
+        break;
+    case OVERLAY_TUNNEL_FAILED:
+    case OVERLAY_TUNNEL_DOWN:
+        path_tunnel_failed(h->path, h->now, o->tunnel, o->unknown_host, o->reason);
+        break;
+    case OVERLAY_LINK_MESSAGE:
+        if (!path_link_message(h->path, h->now, o->tunnel, o->bytes, o->size))
+            drop_count(&h->drops, DROP_NO_TUNNEL);
+        break;
+    case OVERLAY_LOOKUP:
+        lookup(h, index, o->lookup, o->name);
+        break;
+    case OVERLAY_PEEL:
+        set_peel(h, &h->overlay[index], o->socket, o->peel);
+        break;
+    }
+}
+
+bool host_overlays_pump(struct host *h)
+{
+    struct overlay_out out;
+    bool any = false;
+    for (unsigned i = 0; i < h->overlay_count; i++) {
+        struct overlay *o = h->overlay[i].module;
+        while (o && o->class->output(o, &out)) {
+            overlay_out(h, i, &out);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* ---- what the path engine wants of modules and sockets ------------------------------------------------------------- */
+
+static void answer(struct host *h, struct overlay *m, const struct path_out *o)
+{
+    struct recipe r;
+    if (m->class->answer(m, &o->from, &r))
+        host_send_recipe(h, &r, o->bytes, o->size);
+    else
+        drop_count(&h->drops, DROP_NO_TUNNEL);
+}
+
+void host_path_out(struct host *h, const struct path_out *o)
+{
+    if (o->kind == PATH_OUT_SEND) {
+        struct host_out *out = host_out_add(h, HOST_OUT_SEND);
+        out->socket = o->socket;
+        out->local = o->local;
+        out->remote = o->remote;
+        out->tos = o->tos;
+        host_out_bytes(h, o->bytes, o->size);
+        return;
+    }
+    struct overlay *m = h->overlay[o->instance].module;
+    switch (o->kind) {
+    case PATH_OUT_ANSWER:
+        answer(h, m, o);
+        break;
+    case PATH_OUT_TUNNEL_OPEN:
+        m->class->tunnel_open(m, h->now, o->tunnel, o->host);
+        break;
+    case PATH_OUT_TUNNEL_ACCEPT:
+        m->class->tunnel_accept(m, h->now, o->tunnel, o->host, &o->from);
+        break;
+    case PATH_OUT_TUNNEL_MOVED:
+        m->class->tunnel_moved(m, h->now, o->tunnel, &o->from);
+        break;
+    case PATH_OUT_TUNNEL_SUSPECT:
+        if (m->class->tunnel_suspect)
+            m->class->tunnel_suspect(m, h->now, o->tunnel);
+        break;
+    case PATH_OUT_TUNNEL_CLOSE:
+        m->class->tunnel_close(m, h->now, o->tunnel);
+        break;
+    case PATH_OUT_LINK_MESSAGE:
+        if (m->class->link_message)
+            m->class->link_message(m, h->now, o->tunnel, o->bytes, o->size);
+        else
+            drop_count(&h->drops, DROP_MODULE);
+        break;
+    default:
+        break;
+    }
+}

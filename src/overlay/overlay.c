@@ -1,0 +1,129 @@
+/* The generic half of overlays: finding a class, judging it, making and ending instances.
+ *
+ * A class is data, so what can be wrong with it (a hook forgotten, a size that does not hold the
+ * embedded struct) is found once, when an instance is made and in the conformance test, instead of
+ * by a crash at the first packet. */
+#include "overlay/overlay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/name.h"
+
+const struct overlay_class *overlay_class_find(const char *type)
+{
+    unsigned count;
+    const struct overlay_class *const *classes = overlay_classes(&count);
+    for (unsigned i = 0; i < count; i++)
+        if (!strcmp(classes[i]->name, type))
+            return classes[i];
+    return NULL;
+}
+
+const char *overlay_class_fault(const struct overlay_class *c)
+{
+    const char *reason;
+    if (c->abi != OVERLAY_ABI)
+        return "made for another version of the module contract";
+    if (!c->name || !labels_valid(c->name, &reason) || strchr(c->name, '.'))
+        return "its name is not one label";
+    if (!c->promise || !*c->promise)
+        return "no promise";
+    if (c->size < sizeof(struct overlay))
+        return "its instance does not hold struct overlay";
+    if (c->sockets < 1 || c->sockets > 4)
+        return "needs fewer than 1 or more than 4 sockets";
+    if (c->headroom > RECIPE_BYTES || c->tailroom > PACKET_TAILROOM)
+        return "adds more bytes than a packet buffer has room for";
+    if (!(c->flags & (OVERLAY_CARRIES_IP | OVERLAY_CARRIES_ETHERNET)))
+        return "carries neither IP nor Ethernet";
+    if (!c->schema)
+        return "no schema";
+    if (!c->init || !c->done || !c->output)
+        return "a hook of the instance's life is missing";
+    if (!c->tunnel_open || !c->tunnel_accept || !c->tunnel_moved || !c->tunnel_close || !c->answer)
+        return "a hook of the tunnels' life is missing";
+    if (!c->advance != !c->deadline)
+        return "advance without deadline, or the other way round";
+    return NULL;
+}
+
+static const struct overlay_schema *schema_find(const struct overlay_class *c, const char *key)
+{
+    for (const struct overlay_schema *s = c->schema; s->key; s++)
+        if (!strcmp(s->key, key))
+            return s;
+    return NULL;
+}
+
+static const char *unknown_option(const struct overlay_class *c, const char *key, char *buffer,
+                                  size_t size)
+{
+    struct text t;
+    text_begin(&t, buffer, size);
+    text_add(&t, "overlays of type %s have no option '", c->name);
+    text_add_escaped(&t, key, strlen(key));
+    text_add(&t, "'; ");
+    if (!c->schema->key)
+        text_add(&t, "they have none at all");
+    else
+        text_add(&t, "known:");
+    for (const struct overlay_schema *s = c->schema; s->key; s++)
+        text_add(&t, " %s%s", s->key, s[1].key ? "," : "");
+    return buffer;
+}
+
+const char *overlay_options_fault(const struct overlay_class *c,
+                                  const struct overlay_option *options, unsigned count,
+                                  char *buffer, size_t size)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct overlay_schema *s = schema_find(c, options[i].key);
+        if (!s)
+            return unknown_option(c, options[i].key, buffer, size);
+        struct text t;
+        text_begin(&t, buffer, size);
+        if (s->valid && !s->valid(options[i].value)) {
+            text_add(&t, "option '%s' of an overlay of type %s cannot be '", s->key, c->name);
+            text_add_escaped(&t, options[i].value, strlen(options[i].value));
+            text_add(&t, "'; accepted: %s", s->accepted);
+            return buffer;
+        }
+        for (unsigned k = 0; k < i; k++)
+            if (!strcmp(options[k].key, options[i].key)) {
+                text_add(&t, "option '%s' is given twice", s->key);
+                return buffer;
+            }
+    }
+    return NULL;
+}
+
+struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s,
+                            instant now, const char **ret_reason)
+{
+    const char *fault = overlay_class_fault(c);
+    if (fault) {
+        *ret_reason = fault;
+        return NULL;
+    }
+    struct overlay *o = base_calloc(1, c->size);
+    o->class = c;
+    o->settings = *s;
+    const char *reason = "the overlay module could not start";
+    if (c->init(o, now, &reason)) {
+        *ret_reason = reason;
+        overlay_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void overlay_free(struct overlay *o)
+{
+    if (!o)
+        return;
+    o->class->done(o);
+    free(o);
+}

@@ -1,0 +1,388 @@
+#include "packet/recipe.h"
+
+#include <string.h>
+
+#include "base/cursor.h"
+
+/* The only interpreter of recipes and peels.
+ *
+ * A recipe is checked when it is built and once more whole before publication (recipe_valid); the
+ * worker then follows it with no check but those that depend on the packet: room, length fields,
+ * hop counts.
+ *
+ * A peel is chosen by looking before touching: steps up to the first that changes bytes or asks
+ * somebody (open, steer) are tried on the packet as it lies, so a peel that does not fit leaves the
+ * packet whole for the next one.  From there on there is no way back, and what does not hold drops
+ * the packet. */
+
+/* Seals together may add this much: they grow into the tailroom, or into what prepends leave of the
+ * headroom. */
+#define SEAL_OVERHEAD_MAX PACKET_TAILROOM
+
+void recipe_begin(struct recipe *r)
+{
+    memset(r, 0, sizeof *r);
+    r->keepalive = INSTANT_NEVER;
+}
+
+/* The next free step; NULL when the recipe is full or already ends in a send. */
+static struct recipe_step *next_step(struct recipe *r)
+{
+    if (r->count >= RECIPE_STEPS)
+        return NULL;
+    if (r->count && r->step[r->count - 1].verb == RECIPE_SEND)
+        return NULL;
+    return &r->step[r->count];
+}
+
+static bool patch_valid(const struct recipe_patch *patch, uint16_t size)
+{
+    switch (patch->kind) {
+    case PATCH_NONE:
+        return true;
+    case PATCH_LENGTH16:
+        return patch->at + 2 <= size && patch->from <= size;
+    case PATCH_SEQUENCE16:
+        return patch->at + 2 <= size && patch->sequence;
+    case PATCH_SEQUENCE32:
+        return patch->at + 4 <= size && patch->sequence;
+    case PATCH_TTL:
+        return !size || (patch->at < size && patch->from < ARRIVAL_VIA);
+    }
+    return false;
+}
+
+bool recipe_add_prepend(struct recipe *r, const void *bytes, uint16_t size,
+                        const struct recipe_patch *patches, unsigned patch_count)
+{
+    struct recipe_step *step = next_step(r);
+    if (!step || size > RECIPE_BYTES - r->bytes_used)
+        return false;
+    if (patch_count > sizeof step->prepend.patch / sizeof *step->prepend.patch)
+        return false;
+    for (unsigned i = 0; i < patch_count; i++) {
+        if (!patch_valid(&patches[i], size))
+            return false;
+    }
+    *step = (struct recipe_step){.verb = RECIPE_PREPEND,
+                                 .prepend = {.offset = r->bytes_used, .size = size}};
+    for (unsigned i = 0; i < patch_count; i++)
+        step->prepend.patch[i] = patches[i];
+    if (size)
+        memcpy(r->bytes + r->bytes_used, bytes, size);
+    r->bytes_used += size;
+    r->overhead += size;
+    r->count++;
+    return true;
+}
+
+bool recipe_add_seal(struct recipe *r, struct recipe_seal *state, uint16_t overhead)
+{
+    struct recipe_step *step = next_step(r);
+    unsigned seals = (unsigned)(r->overhead - r->bytes_used) + overhead;
+    if (!step || !state || !state->seal || seals > SEAL_OVERHEAD_MAX)
+        return false;
+    *step = (struct recipe_step){.verb = RECIPE_SEAL, .seal = {.state = state}};
+    r->overhead += overhead;
+    r->count++;
+    return true;
+}
+
+bool recipe_add_send(struct recipe *r, uint16_t socket, const struct endpoint *local,
+                     const struct endpoint *remote, uint8_t tos)
+{
+    struct recipe_step *step = next_step(r);
+    if (!step || !remote || (tos & 3))
+        return false;
+    *step = (struct recipe_step){.verb = RECIPE_SEND,
+                                 .send = {.socket = socket, .remote = *remote, .tos = tos}};
+    if (local)
+        step->send.local = *local;
+    if (step->send.local.ip.family && step->send.local.ip.family != remote->ip.family)
+        return false;
+    r->count++;
+    return true;
+}
+
+static bool prepend_valid(const struct recipe *r, const struct recipe_step *step, unsigned *bytes)
+{
+    if (step->prepend.offset != *bytes || step->prepend.size > RECIPE_BYTES - *bytes)
+        return false;
+    *bytes += step->prepend.size;
+    return patch_valid(&step->prepend.patch[0], step->prepend.size) &&
+           patch_valid(&step->prepend.patch[1], step->prepend.size);
+}
+
+bool recipe_valid(const struct recipe *r)
+{
+    unsigned bytes = 0;
+    if (!r->count || r->count > RECIPE_STEPS || r->keepalive <= 0)
+        return false;
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct recipe_step *step = &r->step[i];
+        if ((step->verb == RECIPE_SEND) != (i == r->count - 1u))
+            return false;
+        if (step->verb == RECIPE_PREPEND && !prepend_valid(r, step, &bytes))
+            return false;
+        if (step->verb == RECIPE_SEAL && (!step->seal.state || !step->seal.state->seal))
+            return false;
+        if (step->verb > RECIPE_SEND)
+            return false;
+    }
+    const struct transform *t = r->transform;
+    if (t && !(t->input && t->advance && t->deadline && t->output))
+        return false;
+    return bytes == r->bytes_used && r->overhead >= bytes &&
+           r->overhead - bytes <= SEAL_OVERHEAD_MAX;
+}
+
+const struct recipe_step *recipe_target(const struct recipe *r)
+{
+    return r->count ? &r->step[r->count - 1] : NULL;
+}
+
+static void put_u16(uint8_t *at, uint16_t value)
+{
+    struct writer w = writer_over(at, 2);
+    write_u16(&w, value);
+}
+
+static bool apply_ttl(const struct recipe_patch *patch, bool in_place, struct packet *p,
+                      enum drop_reason *ret_reason)
+{
+    if (in_place ? patch->at >= p->size : patch->from >= p->arrival.via_size) {
+        *ret_reason = DROP_TRUNCATED;
+        return false;
+    }
+    uint8_t ttl = in_place ? p->data[patch->at] : p->arrival.via[patch->from];
+    if (ttl <= 1) {
+        *ret_reason = DROP_HOP_LIMIT;
+        return false;
+    }
+    p->data[patch->at] = ttl - 1;
+    return true;
+}
+
+/* Changes the prepend that now stands at the packet's front. */
+static bool apply_patch(const struct recipe_patch *patch, bool in_place, struct packet *p,
+                        enum drop_reason *ret_reason)
+{
+    long length;
+    switch (patch->kind) {
+    case PATCH_LENGTH16:
+        length = (long)p->size - patch->from + patch->add;
+        if (length < 0 || length > UINT16_MAX) {
+            *ret_reason = DROP_OVERSIZED;
+            return false;
+        }
+        put_u16(p->data + patch->at, (uint16_t)length);
+        break;
+    case PATCH_SEQUENCE16:
+        put_u16(p->data + patch->at, (uint16_t)(*patch->sequence)++);
+        break;
+    case PATCH_SEQUENCE32:
+        put_u16(p->data + patch->at, (uint16_t)(*patch->sequence >> 16));
+        put_u16(p->data + patch->at + 2, (uint16_t)(*patch->sequence)++);
+        break;
+    case PATCH_TTL:
+        return apply_ttl(patch, in_place, p, ret_reason);
+    }
+    return true;
+}
+
+static bool run_prepend(const struct recipe *r, const struct recipe_step *step, struct packet *p,
+                        enum drop_reason *ret_reason)
+{
+    size_t size = step->prepend.size;
+    if (!packet_push(p, size)) {
+        *ret_reason = DROP_OVERSIZED;
+        return false;
+    }
+    memcpy(p->data, r->bytes + step->prepend.offset, size);
+    for (unsigned i = 0; i < 2; i++) {
+        if (!apply_patch(&step->prepend.patch[i], !size, p, ret_reason))
+            return false;
+    }
+    return true;
+}
+
+bool recipe_run(const struct recipe *r, struct packet *p, enum drop_reason *ret_reason)
+{
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct recipe_step *step = &r->step[i];
+        if (step->verb == RECIPE_PREPEND) {
+            if (!run_prepend(r, step, p, ret_reason))
+                return false;
+        } else if (step->verb == RECIPE_SEAL) {
+            if (!step->seal.state->seal(step->seal.state, p, ret_reason))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Does a strip fit the `size` bytes at `bytes`?  *ret_reason says why not. */
+static bool strip_fits(const struct peel_step *step, const uint8_t *bytes, size_t size,
+                       enum drop_reason *ret_reason)
+{
+    if (size < step->size) {
+        *ret_reason = DROP_TRUNCATED;
+        return false;
+    }
+    for (uint16_t i = 0; step->compare && i < step->size; i++) {
+        uint8_t mask = step->mask ? step->mask[i] : 0xFF;
+        if ((bytes[i] ^ step->compare[i]) & mask) {
+            *ret_reason = DROP_GARBAGE;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool length_fits(const struct peel_step *step, const uint8_t *bytes, size_t size,
+                        enum drop_reason *ret_reason)
+{
+    if (size < step->at + 2u) {
+        *ret_reason = DROP_TRUNCATED;
+        return false;
+    }
+    struct reader r = reader_over(bytes + step->at, 2);
+    long length = (long)read_u16(&r) + step->add;
+    if (length != (long)size) {
+        *ret_reason = length > (long)size ? DROP_TRUNCATED : DROP_GARBAGE;
+        return false;
+    }
+    return true;
+}
+
+/* Tries the steps that only look, without moving anything. */
+static bool peel_fits(const struct peel *peel, const struct packet *p, enum drop_reason *ret_reason)
+{
+    const uint8_t *bytes = p->data;
+    size_t size = p->size;
+    for (unsigned i = 0; i < peel->count; i++) {
+        const struct peel_step *step = &peel->step[i];
+        if (step->verb == PEEL_STRIP) {
+            if (!strip_fits(step, bytes, size, ret_reason))
+                return false;
+            bytes += step->size;
+            size -= step->size;
+        } else if (step->verb == PEEL_LENGTH16) {
+            if (!length_fits(step, bytes, size, ret_reason))
+                return false;
+        } else {
+            break;
+        }
+    }
+    return true;
+}
+
+static void strip(const struct peel_step *step, struct packet *p)
+{
+    struct arrival *a = &p->arrival;
+    if (step->keep) {
+        size_t room = ARRIVAL_VIA - a->via_size;
+        size_t kept = step->size < room ? step->size : room;
+        memcpy(a->via + a->via_size, p->data, kept);
+        a->via_size += (uint8_t)kept;
+    }
+    packet_pull(p, step->size);
+}
+
+static enum peel_result drop(enum drop_reason reason, enum drop_reason *ret_reason)
+{
+    *ret_reason = reason;
+    return PEEL_DROP;
+}
+
+/* Asks the module; true when the peeling goes on, else *ret_result is the end of it. */
+static bool steer(const struct peel_step *step, struct packet *p, enum peel_result *ret_result,
+                  const struct recipe **ret_recipe, enum drop_reason *ret_reason)
+{
+    const struct recipe *recipe = NULL;
+    enum drop_reason reason = DROP_MODULE;
+    switch (step->steer->decide(step->steer, p, &recipe, &reason)) {
+    case STEER_DELIVER:
+        return true;
+    case STEER_PUNT:
+        *ret_result = PEEL_IS_MODULES;
+        return false;
+    case STEER_FORWARD:
+        if (!recipe) {
+            *ret_result = drop(DROP_NO_TUNNEL, ret_reason);
+        } else if (p->size < step->size) {
+            *ret_result = drop(DROP_TRUNCATED, ret_reason);
+        } else {
+            strip(step, p);
+            *ret_recipe = recipe;
+            *ret_result = PEEL_FORWARD;
+        }
+        return false;
+    case STEER_DROP:
+        break;
+    }
+    *ret_result = drop(reason, ret_reason);
+    return false;
+}
+
+static enum peel_result follow_peel(const struct peel *peel, struct packet *p,
+                                    const struct recipe **ret_recipe, enum drop_reason *ret_reason)
+{
+    for (unsigned i = 0; i < peel->count; i++) {
+        const struct peel_step *step = &peel->step[i];
+        enum peel_result result;
+        switch (step->verb) {
+        case PEEL_STRIP:
+            if (!strip_fits(step, p->data, p->size, ret_reason))
+                return PEEL_DROP;
+            strip(step, p);
+            break;
+        case PEEL_LENGTH16:
+            if (!length_fits(step, p->data, p->size, ret_reason))
+                return PEEL_DROP;
+            break;
+        case PEEL_OPEN:
+            if (!step->state->open(step->state, p, ret_reason))
+                return PEEL_DROP;
+            break;
+        case PEEL_STEER:
+            if (!steer(step, p, &result, ret_recipe, ret_reason))
+                return result;
+            break;
+        case PEEL_RECORD:
+            return p->size ? PEEL_IS_RECORD : drop(DROP_TRUNCATED, ret_reason);
+        case PEEL_PUNT:
+            return PEEL_IS_MODULES;
+        }
+    }
+    /* Steps that end nowhere: nobody wants these bytes. */
+    return drop(DROP_GARBAGE, ret_reason);
+}
+
+enum peel_result peel_run(const struct peel_table *t, struct packet *p,
+                          const struct recipe **ret_recipe, enum drop_reason *ret_reason)
+{
+    p->arrival.via_size = 0;
+    if (!p->size)
+        return drop(DROP_TRUNCATED, ret_reason);
+    uint8_t first = p->data[0];
+    enum drop_reason reason = DROP_GARBAGE;
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct peel *peel = &t->peel[i];
+        if (first < peel->first_low || first > peel->first_high)
+            continue;
+        if (peel_fits(peel, p, &reason))
+            return follow_peel(peel, p, ret_recipe, ret_reason);
+    }
+    return drop(reason, ret_reason);
+}
+
+void peel_plain(struct peel_table *ret)
+{
+    /* The range of first bytes that is ours (doc/protocol/record.md). */
+    *ret = (struct peel_table){
+        .count = 1,
+        .peel =
+            {{.first_low = 0xC0, .first_high = 0xDF, .count = 1, .step = {{.verb = PEEL_RECORD}}}},
+    };
+}

@@ -1,0 +1,163 @@
+/* Recipes and peels: what the data path does for an overlay, as data instead of calls.
+ *
+ * A recipe is the immutable list of steps that sends one record over a tunnel; an overlay module makes it, the control
+ * thread publishes it, workers follow it (packet/recipe.c, the only interpreter).  A peel is its mirror on receive.
+ * The record's own seal is not a step: the lane seals before the recipe starts, and gateways follow the recipe of the
+ * next tunnel with the record as it is.  Steps named `seal` and `open` are those of the module (DTLS, ESP).
+ *
+ * Mutable state (sequence numbers, seals) is pointed at, belongs to one worker, and is never copied. */
+#ifndef OCALA_PACKET_RECIPE_H
+#define OCALA_PACKET_RECIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/instant.h"
+#include "packet/drop.h"
+#include "packet/packet.h"
+
+#define RECIPE_STEPS 6
+#define RECIPE_BYTES 512 /* of all prepends together */
+
+/* A change that a prepend makes to its own bytes for each packet. */
+enum recipe_patch_kind {
+    PATCH_NONE,
+    PATCH_LENGTH16,   /* bytes from `from` of this prepend to the end of the packet, + add */
+    PATCH_SEQUENCE16, /* *sequence, then one more                                           */
+    PATCH_SEQUENCE32,
+    /* Transit: a hop count, less one; at 1 or 0 the packet is dropped as HOP_LIMIT.  In a prepend with bytes it is taken
+     * from arrival.via[from], where peeling kept the old header; in an empty prepend the byte at `at` of the packet is
+     * changed in place (a header that stays on). */
+    PATCH_TTL,
+};
+
+struct recipe_patch {
+    uint8_t kind;      /* enum recipe_patch_kind                */
+    uint16_t at;       /* offset in this prepend                */
+    uint16_t from;     /* LENGTH16: count from this offset; TTL: offset in arrival.via */
+    int16_t add;       /* LENGTH16: added to the count          */
+    uint64_t *sequence; /* SEQUENCE*: owned by the sending worker */
+};
+
+/* Seal and open of a tunnel that has its own encryption.  Called by the worker that owns the tunnel.  They may use the
+ * packet's headroom and tailroom as the class declared.  False: the packet is dropped as *ret_reason. */
+struct recipe_seal {
+    bool (*seal)(struct recipe_seal *self, struct packet *p, enum drop_reason *ret_reason);
+    bool (*open)(struct recipe_seal *self, struct packet *p, enum drop_reason *ret_reason);
+};
+
+enum recipe_verb { RECIPE_PREPEND, RECIPE_SEAL, RECIPE_SEND };
+
+struct recipe_step {
+    uint8_t verb; /* enum recipe_verb */
+    union {
+        struct {
+            uint16_t offset, size; /* in recipe.bytes */
+            struct recipe_patch patch[2];
+        } prepend;
+        struct {
+            struct recipe_seal *state;
+        } seal;
+        struct {
+            uint16_t socket;       /* index in the host's socket table                            */
+            struct endpoint local; /* source address wanted; family 0: the kernel chooses         */
+            struct endpoint remote;
+            uint8_t tos;           /* DSCP; the ECN bits are filled per packet                    */
+        } send;
+    };
+};
+
+struct transform;
+
+struct recipe {
+    uint8_t count; /* 1 to RECIPE_STEPS; the last step is a send, and no other is */
+    struct recipe_step step[RECIPE_STEPS];
+    uint8_t bytes[RECIPE_BYTES];
+    uint16_t bytes_used;
+    uint16_t overhead; /* bytes that all steps together add in front of and behind a record     */
+    uint16_t mtu;      /* largest record that fits, 0 when unknown (then 1280 less the overhead) */
+    bool ports_free;   /* data lanes but the first may use their own UDP source port             */
+    struct endpoint from; /* where the neighbour's records come from; family 0: anywhere (transit checks it) */
+    bool from_any_port;   /* those of its data lanes but the first may come from other ports     */
+    instant keepalive; /* longest silence the way survives (NAT), INSTANT_NEVER when any         */
+    struct transform *transform; /* NULL, or the engine that handles each record of this tunnel   */
+};
+
+/* Builders used by modules; false when a limit above would be passed. */
+void recipe_begin(struct recipe *r);
+bool recipe_add_prepend(struct recipe *r, const void *bytes, uint16_t size, const struct recipe_patch *patches,
+                        unsigned patch_count);
+bool recipe_add_seal(struct recipe *r, struct recipe_seal *state, uint16_t overhead);
+bool recipe_add_send(struct recipe *r, uint16_t socket, const struct endpoint *local, const struct endpoint *remote,
+                     uint8_t tos);
+/* Whole and inside its limits?  Checked once before publication. */
+bool recipe_valid(const struct recipe *r);
+/* The send step. */
+const struct recipe_step *recipe_target(const struct recipe *r);
+/* Runs the steps before the send on a record in place.  False: *ret_reason; the packet stays the caller's. */
+bool recipe_run(const struct recipe *r, struct packet *p, enum drop_reason *ret_reason);
+
+/* A transform touches every record of a tunnel (OverQoS: FEC, ARQ).  An engine with the four verbs, owned by the worker
+ * that owns the tunnel: `input` takes records in either direction, `output` gives records to send (before the recipe's
+ * steps) or to go on with as received. */
+enum transform_way { TRANSFORM_SENDING, TRANSFORM_RECEIVING };
+struct transform {
+    void (*input)(struct transform *self, instant now, enum transform_way way, struct packet *p); /* takes p always */
+    void (*advance)(struct transform *self, instant now);
+    instant (*deadline)(const struct transform *self);
+    struct packet *(*output)(struct transform *self, enum transform_way *ret_way); /* NULL when there is none */
+};
+
+/* Receiving: the steps between the socket and the record. */
+enum peel_verb {
+    PEEL_STRIP,  /* take `size` bytes off; they must equal bytes under mask where `compare`; may be kept as arrival.via */
+    PEEL_LENGTH16, /* the 16-bit field at `at` of the bytes still there + add must be the size of the packet */
+    PEEL_OPEN,   /* recipe_seal.open                                                                        */
+    PEEL_STEER,  /* transit for others: ask `steer`; when it forwards, `size` bytes are taken off as STRIP does */
+    PEEL_RECORD, /* what is left is a record or a handshake: by its type                                    */
+    PEEL_PUNT,   /* what is left is the module's own protocol                                               */
+};
+
+struct steer; /* see below */
+
+struct peel_step {
+    uint8_t verb; /* enum peel_verb */
+    uint16_t size, at;
+    int16_t add;
+    bool keep; /* STRIP: append the bytes to arrival.via (as far as there is room) */
+    const uint8_t *compare, *mask; /* STRIP: `size` bytes each, or NULL */
+    struct recipe_seal *state;
+    const struct steer *steer;
+};
+
+/* Chosen by the first byte of the datagram; the first that fits and whose compares hold is taken. */
+struct peel {
+    uint8_t first_low, first_high; /* inclusive */
+    uint8_t count;
+    struct peel_step step[RECIPE_STEPS];
+};
+
+#define PEELS_MAX 8
+struct peel_table {
+    uint8_t count;
+    struct peel peel[PEELS_MAX];
+};
+
+/* Transit on a wire that is not ours: a pure function over a table that the module publishes. */
+enum steer_verdict { STEER_DELIVER, STEER_FORWARD, STEER_DROP, STEER_PUNT };
+struct steer {
+    /* Decides for the packet as it stands (outermost header still on); FORWARD sets *ret_recipe, DROP *ret_reason. */
+    enum steer_verdict (*decide)(const struct steer *self, const struct packet *p, const struct recipe **ret_recipe,
+                                 enum drop_reason *ret_reason);
+};
+
+enum peel_result { PEEL_IS_RECORD, PEEL_IS_MODULES, PEEL_FORWARD, PEEL_DROP };
+/* Runs the table on a datagram in place.  FORWARD sets *ret_recipe, DROP *ret_reason; the packet stays the caller's. */
+enum peel_result peel_run(const struct peel_table *t, struct packet *p, const struct recipe **ret_recipe,
+                          enum drop_reason *ret_reason);
+
+/* The table of a wire that carries records with nothing around them. */
+void peel_plain(struct peel_table *ret);
+
+#endif

@@ -1,0 +1,327 @@
+/* Records of lane 0: what the two ends of a path say to each other, sealed.
+ *
+ * A message longer than a record goes in pieces (MORE, REST) with consecutive counters; pieces that
+ * come out of order are lost, and the protocol above repeats.  An empty record says "I am here". */
+#include "path/path_internal.h"
+
+#include <stdio.h>
+
+#include <string.h>
+#include <syslog.h>
+
+static bool send_record(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
+                        size_t size, uint8_t flags)
+{
+    struct forward_out f = {0};
+    enum drop_reason reason = DROP_NO_BUFFER;
+    struct packet *packet = packet_take(e->pool);
+
+    bool ok = packet && packet_fill(packet, bytes, size) &&
+              forward_seal(p->fwd, p->fwd->lane[0], (uint8_t)(RECORD_KIND_CONTROL | flags), now,
+                           packet, &f, &reason);
+    if (ok) {
+        f.packet = packet;
+        out_forward(e, &f);
+    } else {
+        drop_count(&e->drops, reason);
+    }
+    packet_give_back(packet);
+    return ok;
+}
+
+void control_send(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
+                  size_t size)
+{
+    if (!p->fwd || size > CONTROL_MAX)
+        return;
+    session_wake(e, p);
+    uint16_t own = neighbour_record_mtu(p->first);
+    size_t room = (own < p->record_mtu ? own : p->record_mtu) - RECORD_OVERHEAD, at = 0;
+    do {
+        size_t piece = size - at < room ? size - at : room;
+        uint8_t flags = (uint8_t)((at ? RECORD_REST : 0) | (at + piece < size ? RECORD_MORE : 0));
+        if (!send_record(e, now, p, piece ? bytes + at : bytes, piece, flags))
+            break;
+        at += piece;
+    } while (at < size);
+    p->control_sent = now;
+    alive_schedule(e, now, p);
+}
+
+void control_hello(struct path_engine *e, instant now, struct path *p)
+{
+    control_send(e, now, p, NULL, 0);
+}
+
+void control_probe(struct path_engine *e, instant now, struct path *p)
+{
+    uint8_t message[5];
+    struct writer w = writer_over(message, sizeof message);
+    if (!p->probe_sent) {
+        p->probe_number++;
+        p->probe_sent = now;
+    }
+    write_u8(&w, MESSAGE_PROBE);
+    write_u32(&w, p->probe_number);
+    control_send(e, now, p, message, sizeof message);
+}
+
+static void probe_received(struct path_engine *e, instant now, struct path *p, struct reader *r)
+{
+    uint8_t message[5];
+    struct writer w = writer_over(message, sizeof message);
+    write_u8(&w, MESSAGE_PROBE_REPLY);
+    write_u32(&w, read_u32(r));
+    if (r->failed)
+        drop_count(&e->drops, DROP_BAD_MESSAGE);
+    else
+        control_send(e, now, p, message, sizeof message);
+}
+
+static void probe_reply_received(struct path_engine *e, instant now, struct path *p,
+                                 struct reader *r)
+{
+    if (read_u32(r) != p->probe_number || r->failed || !p->probe_sent)
+        return;
+    p->rtt = now - p->probe_sent;
+    p->probe_sent = 0;
+    if (p->ping_waits) {
+        p->ping_waits = false;
+        struct path_out *o = out_add(e, PATH_OUT_PONG);
+        o->cookie = p->ping_cookie;
+        o->path = p->slot;
+        o->rtt = p->rtt;
+    }
+}
+
+void path_ping(struct path_engine *e, instant now, uint32_t slot, uint64_t cookie)
+{
+    struct path *p = slot_path(e, slot);
+    if (!p || p->state != PATH_STATE_UP)
+        return;
+    p->ping_cookie = cookie;
+    p->ping_waits = true;
+    p->probe_sent = 0;
+    control_probe(e, now, p);
+}
+
+static void close_received(struct path_engine *e, instant now, struct path *p, struct reader *r)
+{
+    char text[128];
+    size_t size = reader_left(r) < sizeof text - 1 ? reader_left(r) : sizeof text - 1;
+    read_copy(r, text, size);
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            text[i] = '?';
+    text[size] = 0;
+    char reason[256];
+    snprintf(reason, sizeof reason, "%s closed the path: %s", p->peer->name, text);
+    path_forsake(e, now, p->peer);
+    path_lost(e, now, p, reason);
+}
+
+static void module_received(struct path_engine *e, struct path *p, struct reader *r)
+{
+    struct path_out *o = out_add(e, PATH_OUT_LINK_MESSAGE);
+    o->instance = p->instance;
+    o->tunnel = p->first->tunnel;
+    size_t size = reader_left(r);
+    out_bytes(e, read_bytes(r, size), size);
+}
+
+/* Messages that make sense between neighbours only. */
+static void link_message(struct path_engine *e, instant now, struct path *p, uint8_t type,
+                         struct reader *r)
+{
+    uint32_t label;
+    switch (type) {
+    case MESSAGE_OPEN:
+        open_receive(e, now, p, r);
+        return;
+    case MESSAGE_ACCEPT:
+        open_accept_receive(e, now, p, r);
+        return;
+    case MESSAGE_CONFIRM:
+        open_confirm_receive(e, now, p, r);
+        return;
+    case MESSAGE_REFUSE:
+        open_refuse_receive(e, now, p, r);
+        return;
+    case MESSAGE_RELEASE:
+        label = read_u32(r);
+        transit_label_release(e, now, p->first, label);
+        return;
+    case MESSAGE_ERROR:
+        label = read_u32(r);
+        transit_label_error(e, now, p->first, label);
+        return;
+    case MESSAGE_MTU:
+        label = read_u32(r);
+        transit_label_mtu(e, now, p->first, label, read_u16(r));
+        return;
+    case MESSAGE_MODULE:
+        module_received(e, p, r);
+        return;
+    default:
+        drop_count(&e->drops, DROP_BAD_MESSAGE);
+    }
+}
+
+static void message(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
+                    size_t size)
+{
+    struct reader r = reader_over(bytes, size);
+    if (size == 0)
+        return;
+    uint8_t type = read_u8(&r);
+    if (!rate_admits(&p->messages, now, MESSAGES_PER_LINK)) {
+        drop_count(&e->drops, DROP_RATE_LIMITED);
+        return;
+    }
+    switch (type) {
+    case MESSAGE_PROBE:
+        probe_received(e, now, p, &r);
+        return;
+    case MESSAGE_PROBE_REPLY:
+        probe_reply_received(e, now, p, &r);
+        return;
+    case MESSAGE_CLOSE:
+        close_received(e, now, p, &r);
+        return;
+    case MESSAGE_REKEY:
+        rekey_receive(e, now, p, &r);
+        return;
+    case MESSAGE_REKEY_REPLY:
+        rekey_reply(e, now, p, &r);
+        return;
+    case MESSAGE_REKEY_ASK:
+        rekey_asked(e, now, p);
+        return;
+    case MESSAGE_REKEY_DONE:
+        return; /* the record itself was the news: rekey_seen() */
+    default:
+        if (p->one_hop)
+            link_message(e, now, p, type, &r);
+        else
+            drop_count(&e->drops, DROP_BAD_MESSAGE);
+    }
+}
+
+/* Puts pieces together; true when `ret_*` hold a whole message. */
+static bool whole(struct path_engine *e, struct path *p, const struct record_header *h,
+                  const uint8_t *bytes, size_t size, const uint8_t **ret_bytes, size_t *ret_size)
+{
+    bool rest = h->flags & RECORD_REST, more = h->flags & RECORD_MORE;
+    *ret_bytes = bytes;
+    *ret_size = size;
+    if (!rest && !more)
+        return true;
+    if (!rest) {
+        free(p->pieces);
+        p->pieces = base_calloc(1, CONTROL_MAX);
+        p->pieces_size = 0;
+    } else if (!p->pieces || p->pieces_next != h->counter) {
+        drop_count(&e->drops, DROP_REASSEMBLY);
+        return false;
+    }
+    if (p->pieces_size + size > CONTROL_MAX) {
+        drop_count(&e->drops, DROP_OVERSIZED);
+        free(p->pieces);
+        p->pieces = NULL;
+        return false;
+    }
+    memcpy(p->pieces + p->pieces_size, bytes, size);
+    p->pieces_size += size;
+    p->pieces_next = h->counter + 1;
+    *ret_bytes = p->pieces;
+    *ret_size = p->pieces_size;
+    return !more;
+}
+
+/* The newest sealed record proves where the neighbour is now. */
+static void note_arrival(struct path_engine *e, struct path *p, const struct arrival *from,
+                         uint8_t epoch, bool highest)
+{
+    const struct recipe *r = neighbour_recipe(p->first);
+    bool newest = highest && (epoch == p->keys.epoch || (p->next && epoch == p->next->epoch));
+    if (!p->one_hop || !newest || p->state != PATH_STATE_UP || !r || !r->from.ip.family ||
+        endpoint_equal(&r->from, &from->remote))
+        return;
+    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_MOVED);
+    o->instance = p->instance;
+    o->tunnel = p->first->tunnel;
+    o->from = *from;
+}
+
+static struct path *path_of_label(struct path_engine *e, const struct arrival *from,
+                                  const uint8_t *record, size_t size, const struct record_header *h)
+{
+    struct path *p = slot_find(e, h->label & ~(uint32_t)0xF, SLOT_PATH);
+    if (p && p->fwd)
+        return p;
+    struct half *half = slot_find(e, h->label & ~(uint32_t)0xF, SLOT_HALF);
+    if (half)
+        half_stash(e, half, from, record, size);
+    else
+        drop_count(&e->drops, DROP_UNKNOWN_LABEL);
+    return NULL;
+}
+
+/* Opens the record in e->scratch and does what every authentic record does. */
+static bool opened(struct path_engine *e, instant now, struct path *p, const struct arrival *from,
+                   const uint8_t *bytes, size_t size, const struct record_header *h,
+                   size_t *ret_size)
+{
+    struct lane *l = p->fwd->lane[0];
+    struct lane_opener *o = atomic_load(&l->opener[h->epoch % LANE_OPENERS]);
+    enum drop_reason reason;
+    uint64_t before = 0;
+
+    if (!o || o->epoch != h->epoch) {
+        drop_count(&e->drops, DROP_UNKNOWN_EPOCH);
+        return false;
+    }
+    bool any = record_opener_highest(o->opener, &before);
+    memcpy(e->scratch, bytes, size);
+    if (!record_open(o->opener, e->scratch, size, h, ret_size, &reason)) {
+        drop_count(&e->drops, reason);
+        return false;
+    }
+    atomic_fetch_add_explicit(&l->records_in, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->bytes_in, size, memory_order_relaxed);
+    atomic_store_explicit(&l->heard, now, memory_order_relaxed);
+    note_arrival(e, p, from, h->epoch, !any || h->counter > before);
+    rekey_seen(e, now, p, h->epoch);
+    alive_heard(e, now, p);
+    return true;
+}
+
+/* A path is freed by its timer alone: it outlives whatever the message does. */
+void control_record(struct path_engine *e, instant now, const struct arrival *from,
+                    const uint8_t *bytes, size_t size)
+{
+    struct record_header h;
+    size_t plain_size;
+    const uint8_t *text = NULL;
+
+    if (!record_read_header(bytes, size, &h) || size > sizeof e->scratch) {
+        drop_count(&e->drops, DROP_TRUNCATED);
+        return;
+    }
+    struct path *p = path_of_label(e, from, bytes, size, &h);
+    if (!p)
+        return;
+    session_wake(e,
+                 p); /* anybody can cause this: the next tick, which is set below, parks it again */
+    if (opened(e, now, p, from, bytes, size, &h, &plain_size) &&
+        whole(e, p, &h, e->scratch + RECORD_HEADER, plain_size, &text, &plain_size)) {
+        uint8_t copy[CONTROL_MAX];
+        if (plain_size <= sizeof copy) {
+            memcpy(copy, text, plain_size);
+            message(e, now, p, copy, plain_size);
+        } else {
+            drop_count(&e->drops, DROP_OVERSIZED);
+        }
+    }
+    alive_schedule(e, now, p);
+}

@@ -1,0 +1,226 @@
+/* Neighbours: other hosts of our instances, with the tunnel that the overlay module gives and the
+ * link in use. */
+#include "path/path_internal.h"
+
+#include <string.h>
+
+/* Of a tunnel that does not say: less its overhead, as the data path counts. */
+#define MTU_UNKNOWN 1280
+#define MTU_LEAST   128 /* smaller records carry no handshake */
+
+struct neighbour *neighbour_get(struct path_engine *e, const char *name, unsigned instance)
+{
+    struct neighbour *n;
+    HASH_FIND(by_name, e->neighbours, name, strlen(name), n);
+    if (n)
+        return n;
+    n = base_calloc(1, sizeof *n);
+    n->name = base_strdup(name);
+    n->instance = instance;
+    n->tunnel = e->next_tunnel++;
+    n->fwd = base_calloc(1, sizeof *n->fwd);
+    n->fwd->id = n->tunnel;
+    HASH_ADD_KEYPTR(by_name, e->neighbours, n->name, strlen(n->name), n);
+    HASH_ADD(by_tunnel, e->tunnels, tunnel, sizeof n->tunnel, n);
+    return n;
+}
+
+struct neighbour *neighbour_by_tunnel(struct path_engine *e, uint32_t tunnel)
+{
+    struct neighbour *n;
+    HASH_FIND(by_tunnel, e->tunnels, &tunnel, sizeof tunnel, n);
+    return n;
+}
+
+static void tunnel_out(struct path_engine *e, enum path_out_kind kind, const struct neighbour *n)
+{
+    struct overlay_name name = {0};
+    char host[NAME_TEXT];
+
+    struct path_out *o = out_add(e, kind);
+    o->instance = n->instance;
+    o->tunnel = n->tunnel;
+    memcpy(name.text, n->name, strlen(n->name) + 1);
+    out_host(e, overlay_name_host(&name, host));
+}
+
+void neighbour_open_tunnel(struct path_engine *e, struct neighbour *n)
+{
+    if (n->tunnel_state != TUNNEL_CLOSED)
+        return;
+    n->tunnel_state = TUNNEL_OPENING;
+    tunnel_out(e, PATH_OUT_TUNNEL_OPEN, n);
+}
+
+void neighbour_use(struct neighbour *n)
+{
+    n->users++;
+}
+
+void neighbour_release(struct path_engine *e, struct neighbour *n)
+{
+    if (--n->users)
+        return;
+    if (n->tunnel_state != TUNNEL_CLOSED)
+        tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n);
+    HASH_DELETE(by_name, e->neighbours, n);
+    HASH_DELETE(by_tunnel, e->tunnels, n);
+    neighbour_set_recipe(e, n, NULL);
+    epoch_retire(e->epoch, n->fwd, free);
+    free(n->name);
+    free(n);
+}
+
+const struct recipe *neighbour_recipe(const struct neighbour *n)
+{
+    return atomic_load_explicit(&n->fwd->recipe, memory_order_relaxed);
+}
+
+bool neighbour_at(const struct neighbour *n, const struct endpoint *remote)
+{
+    const struct recipe *r = neighbour_recipe(n);
+    return r && (!r->from.ip.family || endpoint_equal(&r->from, remote));
+}
+
+uint16_t neighbour_record_mtu(const struct neighbour *n)
+{
+    const struct recipe *r = neighbour_recipe(n);
+    uint16_t mtu = r && r->mtu ? r->mtu : (uint16_t)(MTU_UNKNOWN - (r ? r->overhead : 0));
+    return mtu < MTU_LEAST ? MTU_LEAST : mtu;
+}
+
+void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
+{
+    struct recipe *copy = NULL;
+    if (r) {
+        copy = base_calloc(1, sizeof *copy);
+        *copy = *r;
+    }
+    const struct recipe *old = atomic_exchange(&n->fwd->recipe, copy);
+    if (copy && copy->transform && !(old && old->transform))
+        fwd_transform_add(e->tables, n->fwd);
+    if (old && old->transform && !(copy && copy->transform))
+        fwd_transform_remove(e->tables, n->fwd);
+    if (old)
+        epoch_retire(e->epoch, (void *)old, free);
+}
+
+bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit)
+{
+    if (n->link)
+        return true;
+    if (!n->opening) {
+        struct name_chain chain = {.count = 1};
+        memcpy(chain.hop[0].text, n->name, strlen(n->name) + 1);
+        struct path *p = path_new(e, &chain, true);
+        if (p)
+            path_begin(e, now, p, limit);
+    } else if (limit < n->opening->opening->limit) {
+        n->opening->opening->limit = limit;
+        alive_schedule(e, now, n->opening);
+    }
+    return n->link != NULL;
+}
+
+/* ---- what modules say
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel,
+                    const struct recipe *recipe)
+{
+    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    if (!n || n->tunnel_state == TUNNEL_CLOSED || !recipe_valid(recipe))
+        return;
+    bool first = n->tunnel_state != TUNNEL_UP;
+    n->tunnel_state = TUNNEL_UP;
+    neighbour_set_recipe(e, n, recipe);
+    if (n->link)
+        session_set_mtu(n->link, neighbour_record_mtu(n));
+    if (n->link && first)
+        control_hello(e, now, n->link);
+    if (n->opening && first)
+        link_repeat(e, now, n->opening);
+    else if (n->opening)
+        link_again(e, n->opening);
+}
+
+/* Nothing that goes through the tunnel is alive any more, and whoever waits behind a gateway of
+ * ours is told. */
+static void all_lost(struct path_engine *e, instant now, struct neighbour *n, const char *reason)
+{
+    for (struct path *p = n->paths; p; p = p->first_next)
+        if (p->state == PATH_STATE_UP && p != n->link)
+            path_lost(e, now, p, reason);
+    if (n->link)
+        path_lost(e, now, n->link, reason);
+    else
+        transit_link_lost(e, now, n);
+}
+
+void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, bool unknown_host,
+                        const char *reason)
+{
+    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    if (!n || n->tunnel_state == TUNNEL_CLOSED)
+        return;
+    neighbour_use(n);
+    neighbour_set_recipe(e, n, NULL);
+    tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n); /* the number stays taken until then */
+    n->tunnel_state = TUNNEL_CLOSED;
+    all_lost(e, now, n, reason);
+    if (n->opening) {
+        n->opening->opening->unknown_host = unknown_host;
+        path_fail(e, now, n->opening, reason);
+    }
+    neighbour_release(e, n);
+}
+
+/* Sizes to try below one that did not fit: common tunnels in tunnels, then the least that IPv6 and
+ * IPv4 guarantee. */
+static uint16_t next_smaller(size_t size)
+{
+    static const uint16_t steps[] = {8972, 4352, 1472, 1452, 1432, 1412, 1392, 1372, 1352, 1332,
+                                     1292, 1252, 1232, 1172, 1096, 1076, 996,  796,  548,  0};
+    unsigned i = 0;
+    while (steps[i] && steps[i] >= size)
+        i++;
+    return steps[i];
+}
+
+void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
+                         size_t size, size_t fits)
+{
+    struct neighbour *n, *next;
+    HASH_ITER(by_name, e->neighbours, n, next)
+    {
+        const struct recipe *r = neighbour_recipe(n);
+        if (!r || !endpoint_equal(&recipe_target(r)->send.remote, remote))
+            continue;
+        size_t mtu = fits && fits < size ? fits : next_smaller(size);
+        size_t known = r->mtu ? r->mtu : UINT16_MAX;
+        if (mtu < MTU_LEAST + (size_t)r->overhead || mtu - r->overhead >= known)
+            continue;
+        struct recipe smaller = *r;
+        smaller.mtu = (uint16_t)(mtu - r->overhead);
+        neighbour_set_recipe(e, n, &smaller);
+        notice(e, now, 6, "%s: datagrams of %zu bytes do not fit on the underlay; using %zu",
+               n->name, size, mtu);
+        for (struct path *p = n->paths; p; p = p->first_next)
+            if (p->record_mtu > smaller.mtu)
+                session_set_mtu(p, smaller.mtu);
+        transit_tunnel_mtu(e, now, n, smaller.mtu);
+    }
+}
+
+bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel, const uint8_t *bytes,
+                       size_t size)
+{
+    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    if (!n || !n->link || size > CONTROL_MAX - 1)
+        return false;
+    e->scratch[0] = MESSAGE_MODULE;
+    memcpy(e->scratch + 1, bytes, size);
+    control_send(e, now, n->link, e->scratch, size + 1);
+    return true;
+}

@@ -1,0 +1,100 @@
+"""`config check` and `config show FILE`: the examples, and what is wrong with a file or the files it names."""
+import json
+import os
+import shutil
+import unittest
+
+from cli import Case, EXAMPLES, SECRET, ocala
+
+GOOD = "name: a\noverlays:\n  - instance: east.ip\n    secret: east.secret\n"
+
+
+class Config(Case):
+    def check(self, *words):
+        return ocala("config", "check", *words)
+
+    def test_examples_are_in_order(self):
+        names = sorted(os.listdir(EXAMPLES))
+        self.assertIn("minimal.yaml", names)
+        for name in names:
+            file = self.path(name)
+            shutil.copy(os.path.join(EXAMPLES, name), file)
+            self.expect(self.check("--no-files", file), 0, f"{file} is in order.")
+        for secret in ("east.secret", "east-new.secret", "west.secret", "club.secret"):
+            self.expect(ocala("key", "new", "--network", self.path(secret)), 0)
+        for key in ("delta.pem", "club.pem"):
+            self.expect(ocala("key", "new", self.path(key)), 0)
+        for name in names:
+            result = self.check(self.path(name))
+            self.expect(result, 0, "is in order.")
+            self.assertEqual(result.stderr, "")
+            # What is printed is a configuration again, the same one.
+            once = self.expect(ocala("config", "show", self.path(name)), 0).stdout
+            again = self.write("again-" + name, once)
+            self.assertEqual(ocala("config", "show", again).stdout, once)
+
+    def test_the_shortest_useful_file_is_six_lines(self):
+        with open(os.path.join(EXAMPLES, "minimal.yaml")) as f:
+            self.assertEqual(len(f.readlines()), 6)
+
+    def test_missing_and_unreadable_files(self):
+        self.expect(self.check(self.path("none.yaml")), 78, complains="none.yaml: there is no such file")
+        self.expect(self.check(self.folder), 78, complains="this is a folder")
+        self.expect(ocala("config", "show", self.path("none.yaml")), 78, complains="there is no such file")
+
+    def test_wrong_text_names_file_line_and_column(self):
+        file = self.write("ocala.yaml", "name: a\noverlys: []\n")
+        self.expect(self.check(file), 78, complains=f"{file}:2:1: unknown key 'overlys'; did you mean 'overlays'?")
+        file = self.write("ocala.yaml", GOOD + "tun: {mtu: 100}\n")
+        self.expect(self.check(file), 78, complains=f"{file}:5:12: 'mtu' must be from 1280 to 65535, not 100")
+        file = self.write("ocala.yaml", "name: a\noverlays:\n  - instance: east.tor\n")
+        self.expect(self.check(file), 78, complains=f"{file}:3:15: unknown overlay type 'tor'")
+        file = self.write("ocala.yaml", "x" * (2 << 20))
+        self.expect(self.check(file), 78, complains="too large")
+
+    def test_options_of_a_module_are_checked(self):
+        file = self.write("ocala.yaml", GOOD + "    options: {frobnicate: 1}\n")
+        self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:15: ")
+
+    def test_secrets(self):
+        file = self.write("ocala.yaml", GOOD)
+        place = f"{file}:4:13: "
+        self.expect(self.check(file), 78, complains=f"{place}cannot read {self.path('east.secret')}: there is no such")
+        for mode in (0o640, 0o604, 0o666):
+            self.write("east.secret", SECRET, mode)
+            self.expect(self.check(file), 78, complains=place)
+            self.expect(self.check(file), 78, complains=f"chmod 600 {self.path('east.secret')}")
+        self.write("east.secret", "hello\n", 0o600)
+        self.expect(self.check(file), 78, complains=f"{place}{self.path('east.secret')} is not a network secret")
+        self.write("east.secret", SECRET, 0o600)
+        self.expect(self.check(file), 0, "is in order.")
+        self.expect(self.check(file, "--json"), 0, '{"ok": true}')
+
+    def test_keys(self):
+        file = self.write("ocala.yaml", GOOD + "key: my.pem\n")
+        self.write("east.secret", SECRET, 0o600)
+        place = f"{file}:5:6: "
+        self.expect(self.check(file), 78, complains=f"{place}cannot read {self.path('my.pem')}")
+        self.expect(ocala("key", "new", self.path("my.pem")), 0)
+        self.expect(self.check(file), 0)
+        os.chmod(self.path("my.pem"), 0o644)
+        self.expect(self.check(file), 78, complains=f"chmod 600 {self.path('my.pem')}")
+        self.write("my.pem", SECRET, 0o600)
+        self.expect(self.check(file), 78, complains=f"{place}{self.path('my.pem')} is not an identity key")
+
+    def test_a_secret_never_shows(self):
+        self.write("east.secret", SECRET, 0o600)
+        file = self.write("ocala.yaml", GOOD)
+        for words in (["check", file], ["show", file]):
+            result = ocala("config", *words)
+            self.assertNotIn(SECRET.strip(), result.stdout + result.stderr)
+
+    def test_show_as_json(self):
+        file = self.write("ocala.yaml", GOOD)
+        reply = json.loads(self.expect(ocala("config", "show", file, "--json"), 0).stdout)
+        self.assertEqual(reply["file"], file)
+        self.assertIn("mtu: 1400", reply["text"])
+
+
+if __name__ == "__main__":
+    unittest.main()
