@@ -12,7 +12,7 @@
 #include "sim/sim_script.h"
 #include "sim/sim_seen.h"
 
-/* ---- machines ----------------------------------------------------------------------------- */
+/* ---- machines ---- */
 
 static bool pause_for(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
@@ -82,7 +82,7 @@ static bool refuse(struct sim_script *s, const struct sim_statement *st, char *w
     return !ok && strstr(reason, st->value[1].text);
 }
 
-/* ---- networks ----------------------------------------------------------------------------- */
+/* ---- networks ---- */
 
 struct target {
     struct sim_network *network;
@@ -195,7 +195,7 @@ static bool forget_mappings(struct sim_script *s, const struct sim_statement *st
     return n;
 }
 
-/* ---- programs ----------------------------------------------------------------------------- */
+/* ---- programs ---- */
 
 static bool lookup(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
@@ -280,7 +280,8 @@ static bool attack(struct sim_script *s, const struct sim_statement *st, char *w
         snprintf(why, size, "there is no attack '%s'", st->value[3].text);
         return false;
     }
-    sim_attack_begin(s->sim, st->value[0].network, st->value[1].number ? st->value[1].number : MILLISECOND,
+    sim_attack_begin(s->sim, st->value[0].network,
+                     st->value[1].number ? st->value[1].number : MILLISECOND,
                      s->sim->world.now + st->value[2].number, kinds);
     return true;
 }

@@ -17,7 +17,7 @@ static int rest(const struct sim_value *v, char **ret_copy, char **word)
     return sim_words(*ret_copy, word, SIM_WORDS);
 }
 
-/* ---- networks ----------------------------------------------------------------------------- */
+/* ---- networks ---- */
 
 static bool add_prefix(struct sim_network *n, const char *word)
 {
@@ -126,7 +126,7 @@ static bool nat(struct sim_script *s, const struct sim_statement *st, char *why,
     return false;
 }
 
-/* ---- overlays ----------------------------------------------------------------------------- */
+/* ---- overlays ---- */
 
 static bool add_member(struct sim *s, struct sim_instance *i, const char *word, char *why,
                        size_t size)
@@ -176,7 +176,7 @@ static bool overlay(struct sim_script *s, const struct sim_statement *st, char *
     return ok;
 }
 
-/* ---- configuration ------------------------------------------------------------------------ */
+/* ---- configuration ---- */
 
 static void add_to(const struct sim_value *hosts, enum sim_section section, const char *line)
 {

@@ -51,7 +51,7 @@ bool sim_settings_secret(struct sim_settings *s, const char *instance, const cha
     return true;
 }
 
-/* ---- text --------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 /* Members are dialled at SIM_PORT + the place of the instance in their own configuration. */
 static unsigned port_of(const struct sim_host *h, const struct sim_instance *wanted)
@@ -141,7 +141,7 @@ char *sim_config_text(const struct sim_host *h)
     return text;
 }
 
-/* ---- keys --------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 /* A secret is as good as its file's name: the same name, the same secret. */
 static void secret_of(const struct sim_host *h, const char *file, uint8_t ret[32])

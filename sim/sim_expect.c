@@ -41,7 +41,7 @@ static bool until(struct sim_script *s, const struct sim_value *within,
     }
 }
 
-/* ---- programs that insist ----------------------------------------------------------------- */
+/* ---- programs that insist ---- */
 
 struct insisting {
     struct sim_program **program;
@@ -135,7 +135,7 @@ static bool expect_ping(struct sim_script *s, const struct sim_statement *st, ch
     return insist(s, st, &st->value[2], order, why, size);
 }
 
-/* ---- names that must not work ------------------------------------------------------------- */
+/* ---- names that must not work ---- */
 
 struct refusal {
     struct sim_script *script;
@@ -201,7 +201,7 @@ static bool expect_unknown(struct sim_script *s, const struct sim_statement *st,
     return expect_rcode(s, st, 3, "", &st->value[2], why, size);
 }
 
-/* ---- programs that were started before ---------------------------------------------------- */
+/* ---- programs that were started before ---- */
 
 static bool has_ended(void *context)
 {
@@ -262,7 +262,7 @@ static bool expect_took(struct sim_script *s, const struct sim_statement *st, ch
     return p->phase == SIM_DONE && p->ended - p->began < st->value[2].number;
 }
 
-/* ---- what a machine knows ----------------------------------------------------------------- */
+/* ---- what a machine knows ---- */
 
 static bool peer_seen(void *context)
 {
@@ -308,7 +308,7 @@ static bool expect_calm(struct sim_script *s, const struct sim_statement *st, ch
     return until(s, &st->value[0], calm, s->sim, why, size);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------ */
+/* ---- numbers ---- */
 
 static bool compare(int64_t left, const char *how, int64_t right)
 {
@@ -423,7 +423,7 @@ bool sim_expect_no_leak(const struct sim *s, char *why, size_t size)
     return true;
 }
 
-/* ---- the control socket ------------------------------------------------------------------- */
+/* ---- the control socket ---- */
 
 struct asking {
     struct sim_script *script;

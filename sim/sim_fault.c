@@ -45,7 +45,7 @@ bool sim_fault_parse(const char *name, enum sim_fault_kind *ret)
     return false;
 }
 
-/* ---- undoing ------------------------------------------------------------------------------ */
+/* ---- undoing ---- */
 
 static void start_again(struct sim_host *h)
 {
@@ -91,7 +91,7 @@ static void undo_run(struct sim_event *e, struct sim_world *w)
     free(u);
 }
 
-/* ---- doing -------------------------------------------------------------------------------- */
+/* ---- doing ---- */
 
 static struct sim_host *some_host(struct sim_faults *f)
 {

@@ -306,7 +306,7 @@ bool sim_host_reload(struct sim_host *h, char *error, size_t size)
     return !result;
 }
 
-/* ---- programs ----------------------------------------------------------------------------- */
+/* ---- programs ---- */
 
 void sim_host_send(struct sim_host *h, const uint8_t *bytes, size_t size,
                    const struct packet_offload *offload)

@@ -56,7 +56,7 @@ void sim_net_done(struct sim_net *net)
     }
 }
 
-/* ---- networks and nodes ------------------------------------------------------------------- */
+/* ---- networks and nodes ---- */
 
 struct sim_network *sim_network_new(struct sim_net *net, const char *name)
 {
@@ -170,7 +170,7 @@ bool sim_port_move(struct sim_node *node, struct sim_port *port, const struct ip
     return true;
 }
 
-/* ---- cuts --------------------------------------------------------------------------------- */
+/* ---- cuts ---- */
 
 static struct sim_cut **cut_find(struct sim_net *net, const struct sim_node *a,
                                  const struct sim_node *b)
@@ -211,7 +211,7 @@ void sim_net_heal_all(struct sim_net *net)
             n->port[i].cut = false;
 }
 
-/* ---- landing ------------------------------------------------------------------------------ */
+/* ---- landing ---- */
 
 static const char *short_hash(const uint8_t *bytes, size_t size, char out[17])
 {
@@ -272,7 +272,7 @@ static void land(struct sim_event *event, struct sim_world *w)
     datagram_free(d);
 }
 
-/* ---- flight ------------------------------------------------------------------------------- */
+/* ---- flight ---- */
 
 struct flight {
     struct sim_net *net;
@@ -387,7 +387,7 @@ static void launch(struct flight *f, struct sim_datagram *d)
     }
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 /* The port that leads to an address: on its network, or on one whose router takes the rest. */
 static struct sim_port *route(struct sim_node *node, const struct ip_address *to)

@@ -93,7 +93,7 @@ static void no_room(void **state)
     assert_int_equal(sim_packet_write(&p, NULL, bytes, sizeof bytes), 0);
 }
 
-/* ---- DNS ---------------------------------------------------------------------------------- */
+/* ---- DNS ---- */
 
 static void questions(void **state)
 {

@@ -15,7 +15,7 @@ static struct sim_world *world(const struct sim_program *p)
     return &p->host->sim->world;
 }
 
-/* ---- payload ------------------------------------------------------------------------------ */
+/* ---- payload ---- */
 
 void sim_payload_write(uint8_t *out, size_t room, const struct sim_payload *p)
 {
@@ -71,7 +71,7 @@ void sim_program_send(struct sim_program *p, uint8_t kind, uint64_t number, size
     sim_host_send(p->host, bytes, total, &offload);
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static const char *const kind_name[] = {
     [SIM_LOOKUP] = "lookup", [SIM_PING] = "ping", [SIM_STREAM] = "stream"};
@@ -222,7 +222,7 @@ uint64_t sim_program_lost(const struct sim_program *p)
     return p->sent - p->received - fresh;
 }
 
-/* ---- packets ------------------------------------------------------------------------------ */
+/* ---- packets ---- */
 
 static struct sim_program *program_of(const struct sim_host *h, const struct sim_packet *packet)
 {

@@ -73,7 +73,7 @@ void sim_program_packet(struct sim_host *h, const uint8_t *bytes, size_t size,
 /* Echo requests that were sent long enough ago and never answered. */
 uint64_t sim_program_lost(const struct sim_program *p);
 
-/* ---- for sim_stream.c --------------------------------------------------------------------- */
+/* ---- for sim_stream.c ---- */
 
 enum sim_payload_kind { SIM_PAYLOAD_PING = 1, SIM_PAYLOAD_DATA = 2, SIM_PAYLOAD_ACK = 3 };
 

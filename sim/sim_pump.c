@@ -62,7 +62,7 @@ void sim_pump_clear(struct sim_host *h)
     h->last = &h->first;
 }
 
-/* ---- out ---------------------------------------------------------------------------------- */
+/* ---- out ---- */
 
 static const struct sim_socket *socket_of(const struct sim_host *h, uint16_t index)
 {
@@ -189,7 +189,7 @@ static void host_says(struct sim_host *h, const struct host_out *o)
     }
 }
 
-/* ---- the data path ------------------------------------------------------------------------ */
+/* ---- the data path ---- */
 
 struct punts {
     struct forward_out *out;
@@ -264,7 +264,7 @@ static void through_forward(struct sim_host *h, const struct sim_item *i)
     free(punts.out);
 }
 
-/* ---- the pump ----------------------------------------------------------------------------- */
+/* ---- the pump ---- */
 
 static void give_answer(struct sim_host *h, const struct sim_item *i)
 {

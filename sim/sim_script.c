@@ -26,7 +26,7 @@ struct parse {
     size_t size;
 };
 
-/* ---- words -------------------------------------------------------------------------------- */
+/* ---- words ---- */
 
 int sim_words(char *text, char **ret, unsigned max)
 {
@@ -64,7 +64,7 @@ bool sim_list_holds(const char *list, const char *word)
     return false;
 }
 
-/* ---- values ------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static bool bad(struct parse *p, const char *word, const char *wanted)
 {
@@ -150,7 +150,7 @@ static bool take(struct parse *p, const char *kind, struct sim_value *v)
     return true; /* WORD, TEXT */
 }
 
-/* ---- patterns ----------------------------------------------------------------------------- */
+/* ---- patterns ---- */
 
 static bool is_argument(const char *piece)
 {
@@ -246,7 +246,7 @@ static bool take_all(struct parse *p)
     return true;
 }
 
-/* ---- verbs -------------------------------------------------------------------------------- */
+/* ---- verbs ---- */
 
 static const struct {
     const struct sim_verb *verb;
@@ -316,7 +316,7 @@ static bool parse_statement(struct parse *p)
     return take_all(p);
 }
 
-/* ---- files -------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static void statement_free(struct sim_statement *st)
 {
@@ -402,7 +402,7 @@ struct sim_script *sim_script_load(struct sim *sim, const char *text, size_t siz
     return s;
 }
 
-/* ---- running ------------------------------------------------------------------------------ */
+/* ---- running ---- */
 
 bool sim_script_wait(struct sim_script *s, instant until, char *why, size_t size)
 {
@@ -440,7 +440,7 @@ bool sim_script_run(struct sim_script *s, char *error, size_t error_size)
     return true;
 }
 
-/* ---- names -------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 void sim_names_each(const struct sim *s, const char *names, const struct sim_host *asker,
                     void (*look)(void *context, const char *name), void *context)

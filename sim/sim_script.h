@@ -80,7 +80,7 @@ void sim_script_free(struct sim_script *s); /* accepts NULL */
 /* The verbs for help, in tables 0, 1, 2; *ret_count of them. */
 const struct sim_verb *sim_script_verbs(unsigned table, unsigned *ret_count);
 
-/* ---- for the files that hold verbs -------------------------------------------------------- */
+/* ---- for the files that hold verbs ---- */
 
 extern const struct sim_verb sim_build_verbs[], sim_action_verbs[], sim_expect_verbs[];
 extern const unsigned sim_build_verb_count, sim_action_verb_count, sim_expect_verb_count;

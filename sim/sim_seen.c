@@ -44,7 +44,7 @@ void sim_seen_forget(struct sim_host *h, const char *name)
     }
 }
 
-/* ---- handles ------------------------------------------------------------------------------ */
+/* ---- handles ---- */
 
 static void forward_again(void *context, const struct sim_answer *answer)
 {

@@ -73,7 +73,7 @@ void sim_stream_acked(struct sim_program *p, uint64_t next)
     send_window(p);
 }
 
-/* ---- arriving ----------------------------------------------------------------------------- */
+/* ---- arriving ---- */
 
 static struct sim_stream *stream_get(struct sim_host *h, const struct sim_packet *packet,
                                      const struct sim_payload *payload)

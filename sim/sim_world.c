@@ -29,7 +29,7 @@ void sim_world_done(struct sim_world *w)
     free(w->event);
 }
 
-/* ---- events ------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 static bool before(const struct sim_event *a, const struct sim_event *b)
 {
@@ -119,7 +119,7 @@ void sim_world_run_until(struct sim_world *w, instant limit)
         ;
 }
 
-/* ---- randomness --------------------------------------------------------------------------- */
+/* ---- randomness ---- */
 
 void sim_world_stream(const struct sim_world *w, const char *purpose, struct seeded *ret)
 {
@@ -136,7 +136,7 @@ bool sim_chance(struct seeded *s, uint32_t millionths)
     return millionths && entropy_below(&s->entropy, 1000000) < millionths;
 }
 
-/* ---- trace -------------------------------------------------------------------------------- */
+/* ---- trace ---- */
 
 static size_t line_begin(const struct sim_world *w, const char *who, const char *what, char *line)
 {

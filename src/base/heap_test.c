@@ -54,6 +54,7 @@ static void never_takes_a_timer_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gives_timers_in_order), cmocka_unit_test(never_takes_a_timer_out)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gives_timers_in_order),
+                                       cmocka_unit_test(never_takes_a_timer_out)};
     return cmocka_run_group_tests_name("base_heap", tests, NULL, NULL);
 }

@@ -1,13 +1,13 @@
 /* The header that the kernel puts before each packet of a TUN opened with IFF_VNET_HDR (virtio 1.2,
- * section 5.1.6, in its 10-byte form), and its translation to and from struct packet_offload. Pure:
- * works on bytes.
+ * section 5.1.6, in its 10-byte form), and its translation to and from struct packet_offload.
+ * Pure: works on bytes.
  *
- *      0        1          2            4            6            8            10
- *      +--------+----------+------------+------------+------------+------------+
- *      | flags  | gso type | header     | gso size   | checksum   | checksum   |   16-bit fields in
- * the |        |          | length     |            | start      | offset     |   machine's byte
- * order
- *      +--------+----------+------------+------------+------------+------------+ */
+ *      0       1          2               4          6                8                 10
+ *      +-------+----------+---------------+----------+----------------+-----------------+
+ *      | flags | gso type | header length | gso size | checksum start | checksum offset |
+ *      +-------+----------+---------------+----------+----------------+-----------------+
+ *
+ * The 16-bit fields are in the machine's byte order. */
 #ifndef OCALA_CAPTURE_VNET_H
 #define OCALA_CAPTURE_VNET_H
 

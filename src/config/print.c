@@ -144,8 +144,7 @@ static void add_policies(struct text *t, const struct config *c)
 static void add_host(struct text *t, const struct config *c)
 {
     char text[CONFIG_DURATION_TEXT];
-    text_add(t, "dns:\n  mode: %s\n  listen: ",
-             config_dns_mode_word(c->dns.mode));
+    text_add(t, "dns:\n  mode: %s\n  listen: ", config_dns_mode_word(c->dns.mode));
     add_endpoint(t, &c->dns.listen);
     text_add(t, "\n  upstream: [");
     for (unsigned i = 0; i < c->dns.upstream_count; i++) {

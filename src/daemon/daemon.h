@@ -4,11 +4,18 @@
  *
  *   loop.c            the clock, the host's deadline, the host's outputs, the way to the end
  *   data_path.c       workers, their sockets and punts
- *   dns_socket.c      programs' questions          dns_upstream.c   foreign questions
- *   dns_mode.c        how they come to us          ranges.c         who else uses our addresses
- *   control_socket.c  `ocala`                      underlay.c       suspend, addresses and routes
- * that change journal.c         what must survive            main.c           the order of it all
- */
+ *   dns_socket.c      programs' questions
+ *   dns_upstream.c    foreign questions
+ *   dns_mode.c        how questions come to us
+ *   control_socket.c  `ocala`
+ *   underlay.c        suspend; addresses and routes that change
+ *   devices.c         TUN, listeners and control socket, from the helper
+ *   flows.c           connections of programs, as the kernel knows them
+ *   pools.c           who else uses the addresses of our handles
+ *   journal.c         what must survive
+ *   reload.c          a new configuration
+ *   confine.c         the sandbox
+ *   main.c            the order of it all */
 #ifndef OCALA_DAEMON_DAEMON_H
 #define OCALA_DAEMON_DAEMON_H
 
@@ -51,7 +58,7 @@ struct daemon_devices {
     int dns_udp[DAEMON_DNS_MAX], dns_tcp[DAEMON_DNS_MAX]; /* -1: none */
     struct endpoint dns_listen;
     struct endpoint dns_listen6; /* for mode intercept; family 0: none */
-    int control;                                          /* -1: none   */
+    int control;                 /* -1: none   */
     char control_path[STATE_PATH];
     bool control_ours; /* to be unlinked at the end */
 };

@@ -1,14 +1,18 @@
 /* ocalad: the start, in this order.
  *
- *   1  command line, configuration, the keys and secrets it names   before anything is changed on
- * this machine: a mistake ends here, with status 78 2  helper_start()      forks; the parent stays
- * privileged.  Before threads, and before anything that it need not know 3  state folder        its
- * lock tells whether another ocalad runs; key, journals, pools 4  TUN, DNS listeners, control
- * socket     by the helper, or (--run) by the child in its own namespaces 5  host_new() pure
- * computing; it says which sockets are wanted 6  sockets, workers    before the drop: a port may
- * need privilege 7  privileges dropped, sandbox   nothing above has looked at a byte from the network 8 loop,
- * workers start, control socket and DNS served 9  resolv.conf         last, when questions are
- * answered 10  READY
+ *    1  command line, configuration, the keys and secrets it names: before anything is changed on
+ *       this machine, so a mistake ends here, with status 78
+ *    2  helper_start() forks; the parent stays privileged.  Before threads, and before anything
+ *       that it need not know
+ *    3  state folder: its lock tells whether another ocalad runs; key, journals, pools
+ *    4  TUN, DNS listeners, control socket: by the helper, or (--run) by the child in its own
+ *       namespaces
+ *    5  host_new(): pure computing; it says which sockets are wanted
+ *    6  sockets and workers: before the drop, since a port may need privilege
+ *    7  privileges dropped, sandbox: nothing above has looked at a byte from the network
+ *    8  loop; workers start, control socket and DNS are served
+ *    9  resolv.conf: last, when questions are answered
+ *   10  READY
  *
  * The end is the same backwards: programs are sent to their old resolvers, peers are told (CLOSE),
  * the TUN goes, the helper undoes the rest. */
@@ -247,7 +251,11 @@ static int make_host(struct daemon *d, char *err, size_t size)
         }
         free(journal[i]);
     }
-    struct host_owner owner = {.self = d, .add_drops = owner_add_drops, .log_set = owner_log_set, .status = owner_status, .dns = owner_dns};
+    struct host_owner owner = {.self = d,
+                               .add_drops = owner_add_drops,
+                               .log_set = owner_log_set,
+                               .status = owner_status,
+                               .dns = owner_dns};
     /* The programs of --run are in a namespace of their own, where nothing can be asked. */
     if (d->helper)
         owner.address_in_use = owner_address_in_use;

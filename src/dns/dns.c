@@ -2,8 +2,9 @@
  *
  *   malformed ........................ FORMERR, NOTIMP, BADVERS, REFUSED, or dropped
  *   inside a pool's reverse tree ..... dns_question.c, DNS_OUT_PTR; never forwarded
- *   under a type or the suffix ....... A and AAAA: dns_question.c, DNS_OUT_RESOLVE; other types are
- * answered here everything else .................. dns_forward.c
+ *   under a type or the suffix ....... A and AAAA: dns_question.c, DNS_OUT_RESOLVE; other types
+ *                                      are answered here
+ *   everything else .................. dns_forward.c
  *
  * Outputs wait in one queue in the order in which they came up.  An output that a later event made
  * pointless (a question that was answered before its RESOLVE was pulled) is left out when its turn

@@ -60,7 +60,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct journal *j, c
     j->say(line);
 }
 
-/* --- undoing --- */
+/* ---- undoing ---- */
 
 static int undo_unreachable(const char *argument)
 {
@@ -200,7 +200,7 @@ int journal_undo(struct journal *j, bool stays)
     return undo_where(j, 0, stays, -1, "");
 }
 
-/* --- the file --- */
+/* ---- the file ---- */
 
 static int entry_line(const struct entry *e, char *out, size_t size)
 {

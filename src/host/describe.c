@@ -42,7 +42,7 @@ static json_t *seen_text(const uint8_t ed25519[32])
     return crypto_ed25519_to_x25519_public(ed25519, key) ? key_text(key) : json_null();
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------------------------ */
+/* ---- paths ---- */
 
 static json_t *via_list(const char *chain)
 {
@@ -62,8 +62,9 @@ static json_t *tunnel_object(struct host *h, const struct path_info *i)
         return json_null();
     endpoint_format(&i->remote, remote);
     snprintf(recipe, sizeof recipe, "send udp %s", remote);
-    return json_pack("{s:s, s:n, s:s, s:s, s:i, s:i}", "instance", h->overlay[i->instance].config->instance, "local", "remote",
-                     remote, "recipe", recipe, "overhead", RECORD_OVERHEAD, "mtu", (int)i->record_mtu);
+    return json_pack("{s:s, s:n, s:s, s:s, s:i, s:i}", "instance",
+                     h->overlay[i->instance].config->instance, "local", "remote", remote, "recipe",
+                     recipe, "overhead", RECORD_OVERHEAD, "mtu", (int)i->record_mtu);
 }
 
 static const struct handle *handle_of(struct host *h, const struct path_info *i)
@@ -81,22 +82,23 @@ static json_t *path_object(struct host *h, const struct path_info *i)
     const struct ip_address none = {0};
     instant last = i->heard > i->sent ? i->heard : i->sent;
     const char *state = !strcmp(i->state, "up") ? "open" : i->state;
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b}",
-                          "name", i->name[0] ? i->name : i->chain, "state", state,
-                          "role", i->initiator ? "initiator" : "responder", "identity", i->identity,
-                          "mtu", i->record_mtu ? (int)forward_inner_mtu(i->record_mtu) : 0,
-                          "lanes", (int)i->lanes, "epoch", (int)i->epoch,
-                          "records_in", (json_int_t)i->records_in, "records_out", (json_int_t)i->records_out,
-                          "bytes_in", (json_int_t)i->bytes_in, "bytes_out", (json_int_t)i->bytes_out,
-                          "rekeys", (json_int_t)i->rekeys, "current", i->current);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "name",
+                  i->name[0] ? i->name : i->chain, "state", state, "role",
+                  i->initiator ? "initiator" : "responder", "identity", i->identity, "mtu",
+                  i->record_mtu ? (int)forward_inner_mtu(i->record_mtu) : 0, "lanes", (int)i->lanes,
+                  "epoch", (int)i->epoch, "records_in", (json_int_t)i->records_in, "records_out",
+                  (json_int_t)i->records_out, "bytes_in", (json_int_t)i->bytes_in, "bytes_out",
+                  (json_int_t)i->bytes_out, "rekeys", (json_int_t)i->rekeys, "current", i->current);
     json_object_set_new(o, "key", key_text(i->key));
     json_object_set_new(o, "chain", json_string(i->chain));
     json_object_set_new(o, "via", via_list(i->chain));
     json_object_set_new(o, "handle4", address_or_null(record ? &record->v4 : &none));
     json_object_set_new(o, "handle6", address_or_null(record ? &record->v6 : &none));
-    json_object_set_new(o, "cipher", text_or_null(!strcmp(i->aead, "aes-256-gcm") ? "AES-256-GCM"
-                                                  : i->aead[0]                    ? "ChaCha20-Poly1305"
-                                                                                  : NULL));
+    json_object_set_new(o, "cipher",
+                        text_or_null(!strcmp(i->aead, "aes-256-gcm") ? "AES-256-GCM"
+                                     : i->aead[0]                    ? "ChaCha20-Poly1305"
+                                                                     : NULL));
     json_object_set_new(o, "rtt_us", i->rtt ? json_integer(i->rtt / MICROSECOND) : json_null());
     json_object_set_new(o, "age_s", seconds_since(h, i->since));
     json_object_set_new(o, "idle_s", seconds_since(h, last));
@@ -127,8 +129,8 @@ static void look_transit(void *context, const struct path_transit_info *i)
 {
     struct listing *l = context;
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I}", "from", i->from, "to", i->to, "state",
-                          i->accepted ? "open" : "opening", "records", (json_int_t)i->records, "bytes",
-                          (json_int_t)i->bytes);
+                          i->accepted ? "open" : "opening", "records", (json_int_t)i->records,
+                          "bytes", (json_int_t)i->bytes);
     json_object_set_new(o, "target", text_or_null(i->target));
     json_object_set_new(o, "age_s", seconds_since(l->h, i->since));
     json_object_set_new(o, "idle_s", seconds_since(l->h, i->idle_since));
@@ -137,7 +139,8 @@ static void look_transit(void *context, const struct path_transit_info *i)
 
 static struct listing list_paths(struct host *h)
 {
-    struct listing l = {.h = h, .paths = json_array(), .links = json_array(), .transits = json_array()};
+    struct listing l = {
+        .h = h, .paths = json_array(), .links = json_array(), .transits = json_array()};
     path_each(h->path, look_path, &l);
     path_each_transit(h->path, look_transit, &l);
     return l;
@@ -151,7 +154,7 @@ json_t *describe_paths(struct host *h)
     return json_pack("{s:o, s:o}", "paths", l.links, "transits", l.transits);
 }
 
-/* ---- handles ---------------------------------------------------------------------------------------------------------- */
+/* ---- handles ---- */
 
 static json_t *handle_object(struct host *h, const struct handle *record)
 {
@@ -165,13 +168,17 @@ static json_t *handle_object(struct host *h, const struct handle *record)
     if (packet && (h->now - packet) / SECOND < idle)
         idle = (h->now - packet) / SECOND;
     json_t *o = json_pack("{s:s, s:s, s:I, s:n}", "name", record->name.text, "state",
-                          resting ? "resting" : used ? "used" : "kept", "idle_s", (json_int_t)(idle > 0 ? idle : 0), "age_s");
+                          resting ? "resting"
+                          : used  ? "used"
+                                  : "kept",
+                          "idle_s", (json_int_t)(idle > 0 ? idle : 0), "age_s");
     json_object_set_new(o, "key", key_text(record->key));
     json_object_set_new(o, "ipv4", address_or_null(&record->v4));
     json_object_set_new(o, "ipv6", address_or_null(&record->v6));
     json_object_set_new(o, "way", text_or_null(record->way));
     json_object_set_new(o, "user",
-                        record->owner_user == HANDLE_NO_USER ? json_null() : json_integer(record->owner_user));
+                        record->owner_user == HANDLE_NO_USER ? json_null()
+                                                             : json_integer(record->owner_user));
     json_object_set_new(o, "rest_s", resting ? json_integer(rest > 0 ? rest : 0) : json_null());
     return o;
 }
@@ -186,18 +193,22 @@ json_t *describe_handles(struct host *h)
     return json_pack("{s:o}", "handles", list);
 }
 
-/* ---- overlays --------------------------------------------------------------------------------------------------------- */
+/* ---- overlays ---- */
 
-static json_t *member_object(struct host *h, const struct config_member *m, const struct overlay_member *at)
+static json_t *member_object(struct host *h, const struct config_member *m,
+                             const struct overlay_member *at)
 {
     uint32_t slot;
     struct path_info info;
-    bool linked = path_find(h->path, m->name.text, NULL, &slot) && path_info(h->path, slot, &info) && info.one_hop;
+    bool linked = path_find(h->path, m->name.text, NULL, &slot) &&
+                  path_info(h->path, slot, &info) && info.one_hop;
     json_t *places = json_array(), *o;
     for (unsigned i = 0; i < at->at_count; i++)
         json_array_append_new(places, json_string(at->at[i]));
     o = json_pack("{s:s, s:o, s:b}", "name", m->name.text, "at", places, "pinned", m->has_key);
-    json_object_set_new(o, "link", linked ? json_string(!strcmp(info.state, "up") ? "open" : info.state) : json_null());
+    json_object_set_new(o, "link",
+                        linked ? json_string(!strcmp(info.state, "up") ? "open" : info.state)
+                               : json_null());
     return o;
 }
 
@@ -211,15 +222,17 @@ static json_t *overlay_object(struct host *h, unsigned index)
     for (unsigned i = 0; i < o->config->member_count; i++)
         json_array_append_new(members, member_object(h, &o->config->members[i], &o->members[i]));
     for (unsigned i = 0; i < o->config->listen_count; i++)
-        json_array_append_new(endpoints, json_string(endpoint_format(&o->config->listen[i], listen)));
+        json_array_append_new(endpoints,
+                              json_string(endpoint_format(&o->config->listen[i], listen)));
     text_begin(&t, about, sizeof about);
     if (o->module->class->describe)
         o->module->class->describe(o->module, &t);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:n, s:o, s:o, s:{s:s, s:s}}",
-                     "instance", o->config->instance, "type", o->config->type, "name", o->config->self.text,
-                     "key", key_text(h->public_key[index]), "seen", seen_text(h->public_key[index]), "trust", o->config->trust == CONFIG_TRUST_PIN ? "pin" : "psk",
-                     "state", "up", "reason", "listen", endpoints, "members", members,
-                     "module", "promise", o->module->class->promise, "text", about);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:n, s:o, s:o, s:{s:s, s:s}}", "instance",
+                     o->config->instance, "type", o->config->type, "name", o->config->self.text,
+                     "key", key_text(h->public_key[index]), "seen", seen_text(h->public_key[index]),
+                     "trust", o->config->trust == CONFIG_TRUST_PIN ? "pin" : "psk", "state", "up",
+                     "reason", "listen", endpoints, "members", members, "module", "promise",
+                     o->module->class->promise, "text", about);
 }
 
 static json_t *overlay_list(struct host *h)
@@ -238,7 +251,7 @@ json_t *describe_overlays(struct host *h)
     return json_pack("{s:o, s:o}", "overlays", overlay_list(h), "links", l.links);
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static void look_known(void *context, const struct path_known_info *i)
 {
@@ -248,7 +261,8 @@ static void look_known(void *context, const struct path_known_info *i)
     json_t *o = json_pack("{s:s, s:o, s:s, s:n}", "name", i->name, "key", key_text(i->key), "how",
                           is_vouched ? "vouched" : i->how, "since");
     json_object_set_new(o, "pin", json_null());
-    json_object_set_new(o, "voucher", is_vouched ? json_string(i->how + sizeof vouched - 1) : json_null());
+    json_object_set_new(o, "voucher",
+                        is_vouched ? json_string(i->how + sizeof vouched - 1) : json_null());
     json_array_append_new(l->keys, o);
 }
 
@@ -256,8 +270,9 @@ static void add_pin(json_t *list, const char *name, const uint8_t ed25519[32])
 {
     json_t *key = seen_text(ed25519);
     if (json_is_string(key))
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:s, s:n, s:n}", "name", name, "key", key, "pin",
-                                              key_text(ed25519), "how", "pinned", "voucher", "since"));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:s, s:n, s:n}", "name", name, "key",
+                                              key, "pin", key_text(ed25519), "how", "pinned",
+                                              "voucher", "since"));
     else
         json_decref(key);
 }
@@ -271,11 +286,12 @@ json_t *describe_keys(struct host *h)
     for (unsigned i = 0; i < h->config->overlay_count; i++)
         for (unsigned m = 0; m < h->config->overlays[i].member_count; m++)
             if (h->config->overlays[i].members[m].has_key)
-                add_pin(l.keys, h->config->overlays[i].members[m].name.text, h->config->overlays[i].members[m].key);
+                add_pin(l.keys, h->config->overlays[i].members[m].name.text,
+                        h->config->overlays[i].members[m].key);
     return json_pack("{s:o}", "keys", l.keys);
 }
 
-/* ---- drops, metrics ---------------------------------------------------------------------------------------------------- */
+/* ---- drops, metrics ---- */
 
 static struct drop_counters all_drops(struct host *h)
 {
@@ -296,8 +312,9 @@ json_t *describe_drops(struct host *h, bool all)
     json_t *list = json_array();
     for (unsigned i = 0; i < DROP_COUNT; i++)
         if (all || sum.packets[i])
-            json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "name", drop_name(i), "text", drop_text(i), "packets",
-                                                  (json_int_t)sum.packets[i]));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:I}", "name", drop_name(i), "text",
+                                            drop_text(i), "packets", (json_int_t)sum.packets[i]));
     return list;
 }
 
@@ -330,21 +347,23 @@ json_t *describe_metrics(struct host *h)
     return m;
 }
 
-/* ---- status ------------------------------------------------------------------------------------------------------------- */
+/* ---- status ---- */
 
 static json_t *dns_object(struct host *h)
 {
     struct dns_stats s;
     char listen[ENDPOINT_TEXT];
     dns_describe(h->dns, &s);
-    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I}", "mode", config_dns_mode_word(h->config->dns.mode),
-                          "questions", (json_int_t)s.count[DNS_COUNTER_QUESTIONS],
-                          "answered", (json_int_t)s.count[DNS_COUNTER_REPLIES],
-                          "forwarded", (json_int_t)s.count[DNS_COUNTER_FOREIGN],
-                          "refused", (json_int_t)(s.count[DNS_COUNTER_FOREIGN_REFUSED] + s.count[DNS_COUNTER_REBINDING]));
-    json_object_set_new(o, "listen", h->config->dns.listen.ip.family
-                                         ? json_string(endpoint_format(&h->config->dns.listen, listen))
-                                         : json_null());
+    json_t *o = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I}", "mode", config_dns_mode_word(h->config->dns.mode), "questions",
+        (json_int_t)s.count[DNS_COUNTER_QUESTIONS], "answered",
+        (json_int_t)s.count[DNS_COUNTER_REPLIES], "forwarded",
+        (json_int_t)s.count[DNS_COUNTER_FOREIGN], "refused",
+        (json_int_t)(s.count[DNS_COUNTER_FOREIGN_REFUSED] + s.count[DNS_COUNTER_REBINDING]));
+    json_object_set_new(o, "listen",
+                        h->config->dns.listen.ip.family
+                            ? json_string(endpoint_format(&h->config->dns.listen, listen))
+                            : json_null());
     json_object_set_new(o, "suffix", text_or_null(h->config->dns.suffix));
     return o;
 }
@@ -359,14 +378,15 @@ static json_t *host_object(struct host *h)
     json_object_set_new(tun, "address6", address_or_null(&h->tun6));
     while ((record = handle_next(h->handles, &pass)))
         *(record->state == HANDLE_LIVE ? &used : &resting) += 1;
-    json_t *pools = json_pack("{s:i, s:i, s:i}", "used", (int)used, "resting", (int)resting, "per_user",
-                              (int)h->config->handles.per_user);
+    json_t *pools = json_pack("{s:i, s:i, s:i}", "used", (int)used, "resting", (int)resting,
+                              "per_user", (int)h->config->handles.per_user);
     json_object_set_new(pools, "ipv4", prefix_text(&h->pool4));
     json_object_set_new(pools, "ipv6", prefix_text(&h->pool6));
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:b}", "name", h->config->name, "version", OCALA_VERSION,
-                          "state", h->stopping ? "stopping" : "running", "uptime_s",
-                          (json_int_t)((h->now - h->started) / SECOND), "workers", (int)h->workers, "config",
-                          h->config->file ? h->config->file : "", "gateway", h->config->forward_count > 0);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:b}", "name", h->config->name, "version",
+                          OCALA_VERSION, "state", h->stopping ? "stopping" : "running", "uptime_s",
+                          (json_int_t)((h->now - h->started) / SECOND), "workers", (int)h->workers,
+                          "config", h->config->file ? h->config->file : "", "gateway",
+                          h->config->forward_count > 0);
     json_object_set_new(o, "key", key_text(h->public_key[0]));
     json_object_set_new(o, "seen", seen_text(h->public_key[0]));
     json_object_set_new(o, "pid", json_null());
@@ -388,9 +408,10 @@ json_t *describe_status(struct host *h)
 {
     struct listing l = list_paths(h);
     json_t *handles = describe_handles(h);
-    json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:O, s:o}", "host", host_object(h), "overlays", overlay_list(h),
-                          "links", l.links, "paths", l.paths, "transits", l.transits,
-                          "handles", json_object_get(handles, "handles"), "drops", describe_drops(h, false));
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:O, s:o}", "host", host_object(h), "overlays",
+                          overlay_list(h), "links", l.links, "paths", l.paths, "transits",
+                          l.transits, "handles", json_object_get(handles, "handles"), "drops",
+                          describe_drops(h, false));
     json_decref(handles);
     return o;
 }

@@ -42,7 +42,8 @@ json_t *describe_dns(struct host *h)
     for (unsigned i = 0; i < settings.type_count; i++)
         json_array_append_new(domains, json_string(settings.types[i]));
     for (enum dns_counter i = 0; i < DNS_COUNTER_COUNT; i++)
-        json_object_set_new(counters, dns_counter_name(i), json_integer((json_int_t)stats.count[i]));
+        json_object_set_new(counters, dns_counter_name(i),
+                            json_integer((json_int_t)stats.count[i]));
     for (unsigned i = 0; i < 2; i++)
         if (settings.pool[i].ip.family)
             json_array_append_new(pools, prefix_text(&settings.pool[i]));

@@ -22,16 +22,18 @@ static void step(struct story *s, const char *what, int ok, json_t *detail, cons
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     s->failed |= ok == 0;
-    json_array_append_new(s->steps, json_pack("{s:s, s:s, s:o, s:o}", "what", what, "text", text, "ok",
-                                              ok < 0 ? json_null() : json_boolean(ok), "detail",
-                                              detail ? detail : json_object()));
+    json_array_append_new(s->steps, json_pack("{s:s, s:s, s:o, s:o}", "what", what, "text", text,
+                                              "ok", ok < 0 ? json_null() : json_boolean(ok),
+                                              "detail", detail ? detail : json_object()));
 }
 
-static json_t *finish(struct story *s, const struct name_chain *asked, const char *verdict, const char *todo)
+static json_t *finish(struct story *s, const struct name_chain *asked, const char *verdict,
+                      const char *todo)
 {
     char text[CHAIN_MAX * (NAME_TEXT + 5)];
-    json_t *o = json_pack("{s:s, s:o, s:b, s:s}", "name", name_chain_format(asked, text, sizeof text), "steps", s->steps, "ok",
-                          !s->failed, "verdict", verdict);
+    json_t *o =
+        json_pack("{s:s, s:o, s:b, s:s}", "name", name_chain_format(asked, text, sizeof text),
+                  "steps", s->steps, "ok", !s->failed, "verdict", verdict);
     json_object_set_new(o, "todo", todo ? json_string(todo) : json_null());
     return o;
 }
@@ -46,10 +48,12 @@ static void say_route(struct story *s, const struct name_chain *asked, const str
         snprintf(text + at, sizeof text - at, "%s%s", i ? ", then " : "", way->hop[i].text);
     }
     if (way->count == asked->count && way->count == 1)
-        step(s, "rule", 1, NULL, "no gateway needed: this host is in %s", overlay_name_instance(&way->hop[0]));
+        step(s, "rule", 1, NULL, "no gateway needed: this host is in %s",
+             overlay_name_instance(&way->hop[0]));
     else
         step(s, "rule", 1, json_pack("{s:O}", "via", via), "%s by way of %s",
-             way->count == asked->count ? "the name says:" : "a rule (or the way it came) says:", text);
+             way->count == asked->count ? "the name says:" : "a rule (or the way it came) says:",
+             text);
     json_decref(via);
 }
 
@@ -59,8 +63,8 @@ static void say_overlay(struct story *s, const struct name_chain *way)
     for (unsigned i = 0; i < s->h->overlay_count; i++) {
         const struct host_overlay *o = &s->h->overlay[i];
         if (!strcmp(o->config->instance, instance))
-            step(s, "overlay", 1, NULL, "%s, where this host is %s; trust: %s", instance, o->config->self.text,
-                 o->config->trust == CONFIG_TRUST_PIN ? "pin" : "psk");
+            step(s, "overlay", 1, NULL, "%s, where this host is %s; trust: %s", instance,
+                 o->config->self.text, o->config->trust == CONFIG_TRUST_PIN ? "pin" : "psk");
     }
 }
 
@@ -72,7 +76,8 @@ static void say_link(struct story *s, const struct name_chain *way)
     char remote[ENDPOINT_TEXT] = "nowhere", about[256] = "", rtt[32] = "not measured yet";
     struct text t;
 
-    if (!path_find(s->h->path, way->hop[0].text, NULL, &slot) || !path_info(s->h->path, slot, &i) || !i.one_hop) {
+    if (!path_find(s->h->path, way->hop[0].text, NULL, &slot) || !path_info(s->h->path, slot, &i) ||
+        !i.one_hop) {
         step(s, "link", 0, NULL, "no link to %s", way->hop[0].text);
         return;
     }
@@ -85,8 +90,8 @@ static void say_link(struct story *s, const struct name_chain *way)
     if (i.rtt)
         snprintf(rtt, sizeof rtt, "%.2f ms", (double)i.rtt / (double)MILLISECOND);
     step(s, "tunnel", 1, json_pack("{s:s}", "remote", remote), "%s", about[0] ? about : remote);
-    step(s, "link", 1, json_pack("{s:I}", "rtt_us", (json_int_t)(i.rtt / MICROSECOND)), "%s at %s, round trip %s, %s",
-         i.name, remote, rtt, i.identity);
+    step(s, "link", 1, json_pack("{s:I}", "rtt_us", (json_int_t)(i.rtt / MICROSECOND)),
+         "%s at %s, round trip %s, %s", i.name, remote, rtt, i.identity);
 }
 
 static void say_path(struct story *s, const struct path_info *i)
@@ -95,12 +100,15 @@ static void say_path(struct story *s, const struct path_info *i)
     if (i->rtt)
         snprintf(rtt, sizeof rtt, "%.2f ms", (double)i->rtt / (double)MILLISECOND);
     step(s, "path", 1,
-         json_pack("{s:i, s:i, s:I, s:I}", "lanes", (int)i->lanes, "epoch", (int)i->epoch, "records_in",
-                   (json_int_t)i->records_in, "records_out", (json_int_t)i->records_out),
-         "%s for %lld s, %u hop%s, %s, MTU %u, round trip %s, %llu records in, %llu out", !strcmp(i->state, "up") ? "open" : i->state,
-         (long long)((s->h->now - i->since) / SECOND), i->travelled, i->travelled == 1 ? "" : "s", i->aead,
-         forward_inner_mtu(i->record_mtu), rtt, (unsigned long long)i->records_in, (unsigned long long)i->records_out);
-    step(s, "identity", 1, json_pack("{s:s}", "key", crypto_key_format(i->key, key)), "%s", i->identity);
+         json_pack("{s:i, s:i, s:I, s:I}", "lanes", (int)i->lanes, "epoch", (int)i->epoch,
+                   "records_in", (json_int_t)i->records_in, "records_out",
+                   (json_int_t)i->records_out),
+         "%s for %lld s, %u hop%s, %s, MTU %u, round trip %s, %llu records in, %llu out",
+         !strcmp(i->state, "up") ? "open" : i->state, (long long)((s->h->now - i->since) / SECOND),
+         i->travelled, i->travelled == 1 ? "" : "s", i->aead, forward_inner_mtu(i->record_mtu), rtt,
+         (unsigned long long)i->records_in, (unsigned long long)i->records_out);
+    step(s, "identity", 1, json_pack("{s:s}", "key", crypto_key_format(i->key, key)), "%s",
+         i->identity);
 }
 
 static void say_handle(struct story *s, const struct path_info *i)
@@ -117,7 +125,8 @@ static void say_handle(struct story *s, const struct path_info *i)
         ip_address_format(&record->v4, v4);
     if (record->v6.family)
         ip_address_format(&record->v6, v6);
-    step(s, "handle", 1, json_pack("{s:s, s:s}", "ipv4", v4, "ipv6", v6), "%s%s%s", v4, v6[0] ? " and " : "", v6);
+    step(s, "handle", 1, json_pack("{s:s, s:s}", "ipv4", v4, "ipv6", v6), "%s%s%s", v4,
+         v6[0] ? " and " : "", v6);
 }
 
 static const char *what_to_do(const char *reason)
@@ -126,9 +135,11 @@ static const char *what_to_do(const char *reason)
         const char *word, *todo;
     } hints[] = {
         {"secret mismatch", "give both hosts the same network secret file, then try again"},
-        {"another key", "if the host was set up anew: ocala key forget NAME; else somebody claims its name"},
+        {"another key",
+         "if the host was set up anew: ocala key forget NAME; else somebody claims its name"},
         {"not in", "add the instance under `overlays:`, or a rule with a gateway under `rules:`"},
-        {"nobody we believe", "list the gateway under `believe:` for that instance, or pin the key under `pins:`"},
+        {"nobody we believe",
+         "list the gateway under `believe:` for that instance, or pin the key under `pins:`"},
         {"does not forward", "the gateway needs a line under `forward:` (from, to)"},
         {"no answer", "is ocalad running there, is the address right, does a firewall stop UDP?"},
         {"no member", "add the host and its address under `members:`"},
@@ -148,7 +159,8 @@ json_t *explain_name(struct host *h, const struct name_chain *asked, const char 
     uint32_t slot;
     struct path_info info;
 
-    step(&s, "name", 1, NULL, "%s in instance %s", overlay_name_host(target, host), overlay_name_instance(target));
+    step(&s, "name", 1, NULL, "%s in instance %s", overlay_name_host(target, host),
+         overlay_name_instance(target));
     for (unsigned i = 0; i < h->config->overlay_count; i++)
         if (asked->count == 1 && overlay_name_equal(target, &h->config->overlays[i].self)) {
             step(&s, "overlay", 1, NULL, "this host itself");

@@ -11,7 +11,7 @@
 #define NEGATIVE_TTL   1
 #define ANSWER_TIMEOUT (15 * SECOND)
 
-/* ---- outputs --------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ---- */
 
 struct host_out *host_out_add(struct host *h, enum host_out_kind kind)
 {
@@ -32,8 +32,8 @@ void host_out_bytes(struct host *h, const uint8_t *bytes, size_t size)
     n->out.size = size;
 }
 
-__attribute__((format(printf, 4, 0))) static void log_line(struct host *h, const char *area, int level,
-                                                           const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void
+log_line(struct host *h, const char *area, int level, const char *format, va_list args)
 {
     char text[768];
     vsnprintf(text, sizeof text, format, args);
@@ -85,7 +85,7 @@ bool host_output(struct host *h, struct host_out *ret)
     return true;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 void host_dns_settings(const struct host *h, struct dns_settings *ret)
 {
@@ -143,13 +143,17 @@ static bool start_handles(struct host *h, const struct host_settings *s, char *e
         snprintf(error, size, "handles: %s", reason);
         return false;
     }
-    handle_load(h->handles, s->file[HOST_FILE_HANDLES].bytes, s->file[HOST_FILE_HANDLES].size, &loaded);
+    handle_load(h->handles, s->file[HOST_FILE_HANDLES].bytes, s->file[HOST_FILE_HANDLES].size,
+                &loaded);
     h->good[HOST_FILE_HANDLES] = loaded.good;
     if (loaded.trouble)
-        host_log(h, LOG_WARNING, "handles: the journal is damaged behind byte %zu (%s); what stood before is kept",
+        host_log(h, LOG_WARNING,
+                 "handles: the journal is damaged behind byte %zu (%s); what stood before is kept",
                  loaded.good, loaded.trouble);
     if (loaded.outside)
-        host_log(h, LOG_NOTICE, "handles: %u addresses lie outside of the pools now and were given up", loaded.outside);
+        host_log(h, LOG_NOTICE,
+                 "handles: %u addresses lie outside of the pools now and were given up",
+                 loaded.outside);
     host_handles_load(h);
     return true;
 }
@@ -224,7 +228,7 @@ void host_free(struct host *h)
         return;
     struct want *w, *w_next;
     HASH_ITER(hh, h->wants, w, w_next)
-        host_want_free(h, w);
+    host_want_free(h, w);
     host_fail_forget_all(h);
     path_engine_free(h->path);
     host_overlays_free(h);
@@ -280,7 +284,7 @@ void host_want_free(struct host *h, struct want *w)
     free(w);
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 void host_wall(struct host *h, int64_t wall)
 {
@@ -314,7 +318,8 @@ void host_punt(struct host *h, instant now, const struct forward_out *punt)
         break;
     case PUNT_MODULE:
         if (overlay >= 0 && h->overlay[overlay].module->class->input)
-            h->overlay[overlay].module->class->input(h->overlay[overlay].module, now, &p->arrival, p->data, p->size);
+            h->overlay[overlay].module->class->input(h->overlay[overlay].module, now, &p->arrival,
+                                                     p->data, p->size);
         else
             drop_count(&h->drops, DROP_MODULE);
         break;
@@ -341,14 +346,16 @@ void host_punt(struct host *h, instant now, const struct forward_out *punt)
     host_pump(h);
 }
 
-void host_dns_query(struct host *h, instant now, const struct dns_client *client, const uint8_t *bytes, size_t size)
+void host_dns_query(struct host *h, instant now, const struct dns_client *client,
+                    const uint8_t *bytes, size_t size)
 {
     h->now = now;
     dns_query(h->dns, now, client, bytes, size);
     host_pump(h);
 }
 
-void host_dns_upstream(struct host *h, instant now, unsigned server, const uint8_t *bytes, size_t size)
+void host_dns_upstream(struct host *h, instant now, unsigned server, const uint8_t *bytes,
+                       size_t size)
 {
     h->now = now;
     dns_upstream_reply(h->dns, now, server, bytes, size);
@@ -360,7 +367,8 @@ void host_dns_upstream_failed(struct host *h, instant now, uint32_t upstream_id,
     h->now = now;
     for (unsigned i = 0; i < UPSTREAMS_REMEMBERED; i++)
         if (h->upstream[i].id == upstream_id) {
-            host_log_as(h, "dns", LOG_DEBUG, "dns: upstream server %u: %s", h->upstream[i].server, reason);
+            host_log_as(h, "dns", LOG_DEBUG, "dns: upstream server %u: %s", h->upstream[i].server,
+                        reason);
             dns_upstream_failed(h->dns, now, upstream_id, h->upstream[i].server);
             break;
         }
@@ -373,7 +381,8 @@ void host_control_open(struct host *h, uint64_t client, bool may_change)
     host_pump(h);
 }
 
-void host_control_input(struct host *h, instant now, uint64_t client, const uint8_t *bytes, size_t size)
+void host_control_input(struct host *h, instant now, uint64_t client, const uint8_t *bytes,
+                        size_t size)
 {
     h->now = now;
     control_input(h->control, now, client, bytes, size);
@@ -386,8 +395,8 @@ void host_control_close(struct host *h, uint64_t client)
     host_pump(h);
 }
 
-void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote, size_t size,
-                  size_t fits)
+void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote,
+                  size_t size, size_t fits)
 {
     h->now = now;
     (void)socket;
@@ -448,7 +457,7 @@ instant host_deadline(const struct host *h)
     return instant_min(due, instant_min(h->next_hour, host_journals_deadline(h)));
 }
 
-/* ---- the pump --------------------------------------------------------------------------------------------------------- */
+/* ---- the pump ---- */
 
 static void path_out(struct host *h, const struct path_out *o)
 {
@@ -483,7 +492,8 @@ static void path_out(struct host *h, const struct path_out *o)
 static void control_out(struct host *h, const struct control_out *o)
 {
     if (o->kind == CONTROL_OUT_SEND || o->kind == CONTROL_OUT_CLOSE) {
-        host_out_add(h, o->kind == CONTROL_OUT_SEND ? HOST_OUT_CONTROL : HOST_OUT_CONTROL_CLOSE)->control_client = o->client;
+        host_out_add(h, o->kind == CONTROL_OUT_SEND ? HOST_OUT_CONTROL : HOST_OUT_CONTROL_CLOSE)
+            ->control_client = o->client;
         if (o->kind == CONTROL_OUT_SEND)
             host_out_bytes(h, (const uint8_t *)o->bytes, o->size);
         return;

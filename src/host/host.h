@@ -30,25 +30,29 @@ struct host_overlay_keys {
     unsigned secret_count; /* 0 with trust: pin                                  */
 };
 
-enum host_file { HOST_FILE_HANDLES, HOST_FILE_KNOWN, HOST_FILES }; /* known: names and the keys bound to them */
+enum host_file {
+    HOST_FILE_HANDLES,
+    HOST_FILE_KNOWN,
+    HOST_FILES
+}; /* known: names and the keys bound to them */
 
 struct host_settings {
-    struct config *config;                  /* outlives the host, or until host_reload      */
-    const struct host_overlay_keys *keys;   /* copied                                       */
-    struct ip_address tun4, tun6;           /* the capture's own addresses                  */
+    struct config *config;                /* outlives the host, or until host_reload      */
+    const struct host_overlay_keys *keys; /* copied                                       */
+    struct ip_address tun4, tun6;         /* the capture's own addresses                  */
     struct ip_prefix pool4, pool6;
     uint16_t tun_mtu;
     unsigned workers;
-    enum aead_choice library;               /* who seals                                    */
-    unsigned upstreams;                     /* how many previous resolvers the daemon asks for us; 0: none */
-    bool only_overlay_names;                /* `ocala run`: foreign names get an answer that says so */
-    struct epoch *epoch;                    /* readers: the workers                         */
+    enum aead_choice library; /* who seals                                    */
+    unsigned upstreams;       /* how many previous resolvers the daemon asks for us; 0: none */
+    bool only_overlay_names;  /* `ocala run`: foreign names get an answer that says so */
+    struct epoch *epoch;      /* readers: the workers                         */
     struct entropy *entropy;
-    int64_t wall;                           /* seconds since 1970                           */
+    int64_t wall; /* seconds since 1970                           */
     struct {
         const uint8_t *bytes;
         size_t size;
-    } file[HOST_FILES];                     /* as read from the state directory             */
+    } file[HOST_FILES]; /* as read from the state directory             */
 };
 
 struct host;
@@ -72,25 +76,30 @@ size_t host_file_good(const struct host *h, enum host_file file);
 
 /* Both addresses of the handle that has this one (family 0: none); false: nobody's.  For flows that stood before this
  * process did. */
-bool host_handle_addresses(const struct host *h, const struct ip_address *address, struct ip_address *ret_v4,
-                           struct ip_address *ret_v6);
+bool host_handle_addresses(const struct host *h, const struct ip_address *address,
+                           struct ip_address *ret_v4, struct ip_address *ret_v6);
 
-/* ---- events in; `wall` is passed now and then so that handles age by the calendar --------------------------------- */
+/* ---- events in; `wall` is passed now and then so that handles age by the calendar ---- */
 
 void host_wall(struct host *h, int64_t wall);
 /* A punt of a worker's forward (kind FORWARD_PUNT).  The packet stays the caller's. */
 void host_punt(struct host *h, instant now, const struct forward_out *punt);
 /* One DNS message from a program. */
-void host_dns_query(struct host *h, instant now, const struct dns_client *client, const uint8_t *bytes, size_t size);
-void host_dns_upstream(struct host *h, instant now, unsigned server, const uint8_t *bytes, size_t size);
-void host_dns_upstream_failed(struct host *h, instant now, uint32_t upstream_id, const char *reason);
+void host_dns_query(struct host *h, instant now, const struct dns_client *client,
+                    const uint8_t *bytes, size_t size);
+void host_dns_upstream(struct host *h, instant now, unsigned server, const uint8_t *bytes,
+                       size_t size);
+void host_dns_upstream_failed(struct host *h, instant now, uint32_t upstream_id,
+                              const char *reason);
 /* The control socket: a client connects, says bytes, leaves. */
 void host_control_open(struct host *h, uint64_t client, bool may_change);
-void host_control_input(struct host *h, instant now, uint64_t client, const uint8_t *bytes, size_t size);
+void host_control_input(struct host *h, instant now, uint64_t client, const uint8_t *bytes,
+                        size_t size);
 void host_control_close(struct host *h, uint64_t client);
 /* The kernel said EMSGSIZE for a datagram of `size` bytes to `remote`; `fits` is the largest that it would take, 0 when it
  * does not say. */
-void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote, size_t size, size_t fits);
+void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote,
+                  size_t size, size_t fits);
 /* Bytes of a HOST_OUT_JOURNAL could not be written, and the owner dropped them with all that he has for that file up to the
  * next `rewrite`, which comes after a while. */
 void host_journal_lost(struct host *h, instant now, enum host_file file);
@@ -104,8 +113,8 @@ void host_underlay_changed(struct host *h, instant now);
  * For the rest `config` gets the values of the old one, which gets them in exchange: both are still to be freed by the
  * caller, and `config` outlives the host or the next reload.  host_reload_done() says what happened.
  * Negative errno: `error` says why, and nothing was changed. */
-int host_reload(struct host *h, instant now, struct config *config, const struct host_overlay_keys *keys, char *error,
-                size_t error_size);
+int host_reload(struct host *h, instant now, struct config *config,
+                const struct host_overlay_keys *keys, char *error, size_t error_size);
 /* Says goodbye on every path (CLOSE), so that peers know at once. */
 void host_stop(struct host *h, instant now);
 
@@ -113,17 +122,17 @@ void host_advance(struct host *h, instant now);
 instant host_deadline(const struct host *h);
 
 enum host_out_kind {
-    HOST_OUT_SEND,         /* a datagram: socket, local, remote, tos, bytes                               */
-    HOST_OUT_CAPTURE,      /* an IP packet for the capture (ICMP errors to programs): bytes               */
-    HOST_OUT_INJECT,       /* a packet that waited for its path: again through forward_capture (from_capture)
+    HOST_OUT_SEND, /* a datagram: socket, local, remote, tos, bytes                               */
+    HOST_OUT_CAPTURE, /* an IP packet for the capture (ICMP errors to programs): bytes               */
+    HOST_OUT_INJECT, /* a packet that waited for its path: again through forward_capture (from_capture)
                               or forward_underlay, by worker 0: bytes, offload, arrival                   */
-    HOST_OUT_DNS_REPLY,    /* client, bytes                                                               */
+    HOST_OUT_DNS_REPLY, /* client, bytes                                                               */
     HOST_OUT_DNS_UPSTREAM, /* server, upstream_id, tcp, bytes                                             */
-    HOST_OUT_CONTROL,      /* control_client, bytes                                                       */
-    HOST_OUT_JOURNAL,      /* file, bytes to append and sync; with `rewrite` the bytes replace the file   */
-    HOST_OUT_LOG,          /* level (syslog numbers), text                                                */
-    HOST_OUT_STOP,         /* `ocala stop`                                                                */
-    HOST_OUT_RELOAD,       /* `ocala reload`: control_client waits for host_reload_done()                 */
+    HOST_OUT_CONTROL, /* control_client, bytes                                                       */
+    HOST_OUT_JOURNAL, /* file, bytes to append and sync; with `rewrite` the bytes replace the file   */
+    HOST_OUT_LOG,  /* level (syslog numbers), text                                                */
+    HOST_OUT_STOP, /* `ocala stop`                                                                */
+    HOST_OUT_RELOAD, /* `ocala reload`: control_client waits for host_reload_done()                 */
     HOST_OUT_CONTROL_CLOSE, /* control_client: close it once its bytes have left                          */
 };
 
@@ -151,7 +160,8 @@ struct host_out {
 };
 bool host_output(struct host *h, struct host_out *ret);
 
-void host_reload_done(struct host *h, uint64_t control_client, const char *error); /* NULL: it worked */
+void host_reload_done(struct host *h, uint64_t control_client,
+                      const char *error); /* NULL: it worked */
 
 /* The owner's numbers for `status` and `drops`: called by describe through these pointers (all optional). */
 struct host_owner {
@@ -171,8 +181,10 @@ void host_set_owner(struct host *h, const struct host_owner *owner);
 
 /* For tests: objects alive, so that leaks show.  Slots are paths + halves + 2 * transits. */
 struct host_count {
-    unsigned paths, halves, transits, tunnels, slots, opens; /* of the path engine                          */
-    unsigned handles, wants, waiting; /* handles; who waits for a path; packets that do                     */
+    unsigned paths, halves, transits, tunnels, slots,
+        opens; /* of the path engine                          */
+    unsigned handles, wants,
+        waiting; /* handles; who waits for a path; packets that do                     */
 };
 void host_count(const struct host *h, struct host_count *ret);
 

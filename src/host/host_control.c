@@ -8,7 +8,8 @@
 #define PING_SPACING SECOND
 #define PING_LIMIT   (3 * SECOND)
 
-static void fail(struct host *h, const struct control_out *o, enum control_error code, const char *message, const char *hint)
+static void fail(struct host *h, const struct control_out *o, enum control_error code,
+                 const char *message, const char *hint)
 {
     control_fail(h->control, h->now, o->client, o->serial, code, message, hint);
 }
@@ -25,8 +26,10 @@ static bool asked_chain(struct host *h, const struct control_out *o, struct name
     if (text && name_chain_parse(text, ret, &reason))
         return true;
     char message[512];
-    snprintf(message, sizeof message, "'%.200s' is no overlay name: %s", text ? text : "", text ? reason : "missing");
-    fail(h, o, CONTROL_ERROR_BAD_ARGUMENT, message, "names are host.instance.type, for instance beta.west.ip");
+    snprintf(message, sizeof message, "'%.200s' is no overlay name: %s", text ? text : "",
+             text ? reason : "missing");
+    fail(h, o, CONTROL_ERROR_BAD_ARGUMENT, message,
+         "names are host.instance.type, for instance beta.west.ip");
     return false;
 }
 
@@ -40,12 +43,14 @@ static void with_path(struct host *h, const struct control_out *o, enum want_kin
         return;
     bool ourselves = false;
     for (unsigned i = 0; i < h->config->overlay_count; i++)
-        ourselves |= asked.count == 1 && overlay_name_equal(&asked.hop[0], &h->config->overlays[i].self);
+        ourselves |=
+            asked.count == 1 && overlay_name_equal(&asked.hop[0], &h->config->overlays[i].self);
     if (ourselves || !host_route(h, &asked, &way, reason, sizeof reason)) {
         if (kind == WANT_EXPLAIN)
             reply(h, o, explain_name(h, &asked, ourselves ? NULL : reason));
         else
-            fail(h, o, CONTROL_ERROR_NOT_FOUND, ourselves ? "that is this host itself" : reason, NULL);
+            fail(h, o, CONTROL_ERROR_NOT_FOUND, ourselves ? "that is this host itself" : reason,
+                 NULL);
         return;
     }
     struct want *w = host_want(h, kind);
@@ -97,14 +102,16 @@ static void forget_key(struct host *h, const struct control_out *o)
     } else {
         char message[NAME_TEXT + 64];
         snprintf(message, sizeof message, "no key is bound to %s", name);
-        fail(h, o, CONTROL_ERROR_NOT_FOUND, message, "`ocala key list` shows the names that have one");
+        fail(h, o, CONTROL_ERROR_NOT_FOUND, message,
+             "`ocala key list` shows the names that have one");
     }
 }
 
 static void config_reply(struct host *h, const struct control_out *o)
 {
     char *text = config_print(h->config);
-    reply(h, o, json_pack("{s:s, s:s}", "file", h->config->file ? h->config->file : "", "text", text));
+    reply(h, o,
+          json_pack("{s:s, s:s}", "file", h->config->file ? h->config->file : "", "text", text));
     free(text);
 }
 
@@ -120,9 +127,11 @@ static void log_reply(struct host *h, const struct control_out *o)
 static void log_set(struct host *h, const struct control_out *o)
 {
     const char *setting = json_string_value(json_object_get(o->args, "level"));
-    const char *fault = h->owner.log_set ? h->owner.log_set(h->owner.self, setting) : "there is no log here";
+    const char *fault =
+        h->owner.log_set ? h->owner.log_set(h->owner.self, setting) : "there is no log here";
     if (fault)
-        fail(h, o, CONTROL_ERROR_BAD_ARGUMENT, fault, "`ocala log` shows the areas and their levels");
+        fail(h, o, CONTROL_ERROR_BAD_ARGUMENT, fault,
+             "`ocala log` shows the areas and their levels");
     else
         log_reply(h, o);
 }
@@ -131,8 +140,9 @@ static void cancel(struct host *h, const struct control_out *o)
 {
     struct want *w, *next;
     HASH_ITER(hh, h->wants, w, next)
-        if ((w->kind == WANT_EXPLAIN || w->kind == WANT_PING) && w->client == o->client && w->serial == o->serial)
-            host_want_free(h, w);
+    if ((w->kind == WANT_EXPLAIN || w->kind == WANT_PING) && w->client == o->client &&
+        w->serial == o->serial)
+        host_want_free(h, w);
 }
 
 void host_control_out(struct host *h, const struct control_out *o)
@@ -188,7 +198,9 @@ void host_control_out(struct host *h, const struct control_out *o)
         config_reply(h, o);
         break;
     case CONTROL_VERSION:
-        reply(h, o, json_pack("{s:s, s:s, s:i}", "name", "ocalad", "version", OCALA_VERSION, "protocol", 1));
+        reply(h, o,
+              json_pack("{s:s, s:s, s:i}", "name", "ocalad", "version", OCALA_VERSION, "protocol",
+                        1));
         break;
     case CONTROL_RELOAD: {
         struct want *w = host_want(h, WANT_RELOAD);
@@ -207,7 +219,7 @@ void host_control_out(struct host *h, const struct control_out *o)
     }
 }
 
-/* ---- ping ------------------------------------------------------------------------------------------------------------- */
+/* ---- ping ---- */
 
 static void ping_next(struct host *h, struct want *w)
 {
@@ -226,17 +238,19 @@ void host_ping_up(struct host *h, struct want *w, uint32_t path)
 
 void host_ping_failed(struct host *h, struct want *w, const char *reason)
 {
-    control_fail(h->control, h->now, w->client, w->serial, CONTROL_ERROR_FAILED, reason, "ocala explain NAME says more");
+    control_fail(h->control, h->now, w->client, w->serial, CONTROL_ERROR_FAILED, reason,
+                 "ocala explain NAME says more");
 }
 
 static void ping_summary(struct host *h, struct want *w)
 {
     char text[CHAIN_MAX * (NAME_TEXT + 5)];
-    json_t *r = json_pack("{s:s, s:I, s:I}", "name", name_chain_format(w->asked, text, sizeof text), "sent",
-                          (json_int_t)w->sent, "received", (json_int_t)w->received);
+    json_t *r = json_pack("{s:s, s:I, s:I}", "name", name_chain_format(w->asked, text, sizeof text),
+                          "sent", (json_int_t)w->sent, "received", (json_int_t)w->received);
     bool any = w->received > 0;
     json_object_set_new(r, "least_us", any ? json_integer(w->least / MICROSECOND) : json_null());
-    json_object_set_new(r, "average_us", any ? json_integer(w->sum / w->received / MICROSECOND) : json_null());
+    json_object_set_new(r, "average_us",
+                        any ? json_integer(w->sum / w->received / MICROSECOND) : json_null());
     json_object_set_new(r, "most_us", any ? json_integer(w->most / MICROSECOND) : json_null());
     control_reply(h->control, h->now, w->client, w->serial, r, false);
     host_want_free(h, w);
@@ -270,7 +284,8 @@ void host_ping_pong(struct host *h, uint64_t cookie, instant rtt)
 void host_ping_advance(struct host *h)
 {
     struct want *w, *next;
-    HASH_ITER(hh, h->wants, w, next) {
+    HASH_ITER(hh, h->wants, w, next)
+    {
         if (w->kind != WANT_PING || w->next > h->now || w->next == INSTANT_NEVER)
             continue;
         if (w->outstanding)
@@ -289,7 +304,7 @@ instant host_ping_deadline(const struct host *h)
     return due;
 }
 
-/* ---- reload ----------------------------------------------------------------------------------------------------------- */
+/* ---- reload ---- */
 
 static json_t *change_texts(const struct config_change_list *list)
 {
@@ -306,7 +321,8 @@ void host_reload_done(struct host *h, uint64_t control_client, const char *error
     if (!w || w->kind != WANT_RELOAD)
         return;
     if (error || !h->changes)
-        control_fail(h->control, h->now, w->client, w->serial, CONTROL_ERROR_FAILED, error ? error : "nothing was read",
+        control_fail(h->control, h->now, w->client, w->serial, CONTROL_ERROR_FAILED,
+                     error ? error : "nothing was read",
                      "nothing was changed; mend the file and try again");
     else
         control_reply(h->control, h->now, w->client, w->serial,

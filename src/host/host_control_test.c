@@ -33,7 +33,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- kinds -------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 /* Kinds: s text, i integer, b boolean, a list, o object; a second letter n: or null. */
 struct field {
@@ -181,7 +181,7 @@ static void check_error(json_t *reply, const char *code, const char *words)
     json_decref(reply);
 }
 
-/* ---- listings ----------------------------------------------------------------------------- */
+/* ---- listings ---- */
 
 static void status_is_whole(void **state)
 {
@@ -343,7 +343,7 @@ static void small_ones(void **state)
     json_decref(r);
 }
 
-/* ---- explain ------------------------------------------------------------------------------ */
+/* ---- explain ---- */
 
 static const struct field explanation_fields[] = {
     {"name", "s"}, {"steps", "a"}, {"ok", "b"}, {"verdict", "s"}, {"todo", "sn"}};
@@ -396,7 +396,7 @@ static void explain_says_why_not(void **state)
     check_error(ask_name(b->alpha, "explain", "no name"), "bad-argument", "no name");
 }
 
-/* ---- ping --------------------------------------------------------------------------------- */
+/* ---- ping ---- */
 
 static void ping_measures(void **state)
 {
@@ -468,7 +468,7 @@ static void clients_that_leave(void **state)
     assert_int_equal(b->alpha->control_size, 0);
 }
 
-/* ---- changes ------------------------------------------------------------------------------ */
+/* ---- changes ---- */
 
 static void paths_are_closed(void **state)
 {

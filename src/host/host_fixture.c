@@ -49,7 +49,7 @@ const char gamma_yaml[] = "name: gamma\n"
                           "policy:\n"
                           "  - {peer: '*.east.ip', allow: [icmp, udp/7]}\n";
 
-/* ---- the network -------------------------------------------------------------------------- */
+/* ---- the network ---- */
 
 static void fly(struct machine *m, uint16_t socket, const struct endpoint *to, const void *bytes,
                 size_t size)
@@ -85,7 +85,7 @@ static void land(struct lan *lan, const struct datagram *d)
     }
 }
 
-/* ---- one machine's outputs ---------------------------------------------------------------- */
+/* ---- one machine's outputs ---- */
 
 static void take_reply(struct machine *m, const struct host_out *out)
 {
@@ -260,7 +260,7 @@ void machine_pump(struct machine *m)
     epoch_collect(m->epoch);
 }
 
-/* ---- time --------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static instant next_event(struct lan *lan)
 {
@@ -319,7 +319,7 @@ void lan_settle(struct lan *lan)
     lan_run(lan, SECOND);
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 struct lan *lan_new(void)
 {
@@ -400,7 +400,10 @@ void machine_start(struct machine *m)
     struct forward_settings f = {
         .workers = 1, .tun_mtu = 1400, .flows = 256, .entropy = &m->random.entropy};
     m->forward = forward_new(&f, host_tables(m->host), m->pool);
-    host_set_owner(m->host, &(struct host_owner){.self = m, .add_drops = add_drops, .status = status, .address_in_use = in_use});
+    host_set_owner(m->host, &(struct host_owner){.self = m,
+                                                 .add_drops = add_drops,
+                                                 .status = status,
+                                                 .address_in_use = in_use});
     machine_pump(m);
 }
 
@@ -429,7 +432,7 @@ struct machine *lan_machine(struct lan *lan, const char *yaml)
     return m;
 }
 
-/* ---- programs ----------------------------------------------------------------------------- */
+/* ---- programs ---- */
 
 uint64_t machine_ask_now(struct machine *m, const char *name, unsigned type, uint32_t user)
 {
@@ -506,7 +509,7 @@ void machine_send(struct machine *m, const char *destination, uint8_t protocol, 
     machine_pump(m);
 }
 
-/* ---- control ------------------------------------------------------------------------------ */
+/* ---- control ---- */
 
 /* A line that is the last reply to its request. */
 static bool is_answered(void *context)

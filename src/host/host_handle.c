@@ -64,8 +64,8 @@ void host_handles_load(struct host *h)
         host_handle_get(h, record);
 }
 
-bool host_handle_addresses(const struct host *h, const struct ip_address *address, struct ip_address *ret_v4,
-                           struct ip_address *ret_v6)
+bool host_handle_addresses(const struct host *h, const struct ip_address *address,
+                           struct ip_address *ret_v4, struct ip_address *ret_v6)
 {
     const struct handle *record = handle_by_address(h->handles, address);
     if (!record)
@@ -79,10 +79,10 @@ void host_handles_free(struct host *h)
 {
     struct host_handle *hh, *next;
     HASH_ITER(hh, h->host_handles, hh, next)
-        host_handle_forget(h, hh);
+    host_handle_forget(h, hh);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 void host_handle_wait(struct host *h, struct host_handle *hh, const struct packet *p)
 {
@@ -115,7 +115,8 @@ void host_handle_refuse(struct host *h, struct host_handle *hh)
 {
     for (struct waiting *w = hh->first; w; w = w->next) {
         struct packet *p = packet_take(h->pool);
-        const struct ip_address *from = w->size && w->bytes[0] >> 4 == 4 ? &hh->fwd->v4 : &hh->fwd->v6;
+        const struct ip_address *from =
+            w->size && w->bytes[0] >> 4 == 4 ? &hh->fwd->v4 : &hh->fwd->v6;
         drop_count(&h->drops, DROP_SET_UP_FAILED);
         if (p && icmp_error(p, ICMP_ERROR_UNREACHABLE_HOST, w->bytes, w->size, from, 0)) {
             host_out_add(h, HOST_OUT_CAPTURE);
@@ -126,7 +127,7 @@ void host_handle_refuse(struct host *h, struct host_handle *hh)
     drop_waiting(h, hh);
 }
 
-/* ---- ageing ----------------------------------------------------------------------------------------------------------- */
+/* ---- ageing ---- */
 
 static bool has_path(const struct host_handle *hh)
 {
@@ -140,7 +141,8 @@ static void age_one(struct host *h, struct host_handle *hh)
     if (used > hh->seen) {
         hh->seen = used;
         handle_touch(h->handles, h->wall, hh->id);
-    } else if (!has_path(hh) && h->wall - record->last_used_wall > h->config->timers.quarantine / SECOND / 2) {
+    } else if (!has_path(hh) &&
+               h->wall - record->last_used_wall > h->config->timers.quarantine / SECOND / 2) {
         handle_release(h->handles, h->wall, hh->id);
     }
 }
@@ -160,7 +162,7 @@ void host_handles_age(struct host *h)
 {
     struct host_handle *hh, *next;
     HASH_ITER(hh, h->host_handles, hh, next)
-        age_one(h, hh);
+    age_one(h, hh);
     unsigned pass = 0;
     const struct handle *due;
     while ((due = handle_due(h->handles, h->wall, &pass))) {

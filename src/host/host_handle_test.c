@@ -37,7 +37,7 @@ static const struct handle *handle_at(struct machine *m, const char *text)
     return handle_by_address(m->host->handles, &ip);
 }
 
-/* ---- resting ------------------------------------------------------------------------------ */
+/* ---- resting ---- */
 
 /* Half of the time without a path or a packet: it rests. */
 static void rest(struct bench *b)
@@ -103,7 +103,7 @@ static void a_resting_handle_of_a_host_that_is_gone(void **state)
     assert_null(handle_at(b->alpha, b->v4));
 }
 
-/* ---- recycling ---------------------------------------------------------------------------- */
+/* ---- recycling ---- */
 
 static void rested_handles_go(void **state)
 {
@@ -146,7 +146,7 @@ static void packets_keep_a_handle(void **state)
     assert_int_equal(b->beta->captured_count, 20);
 }
 
-/* ---- a host that was set up anew ----------------------------------------------------------- */
+/* ---- a host that was set up anew ---- */
 
 static void a_new_key_has_a_new_handle(void **state)
 {
@@ -175,7 +175,7 @@ static void a_new_key_has_a_new_handle(void **state)
     assert_int_equal(b->alpha->captured_count, 1);
 }
 
-/* ---- flows that were there before --------------------------------------------------------- */
+/* ---- flows that were there before ---- */
 
 static void addresses_of_a_handle(void **state)
 {
@@ -190,7 +190,7 @@ static void addresses_of_a_handle(void **state)
     assert_false(host_handle_addresses(b->alpha->host, &ip, &v4, &v6));
 }
 
-/* ---- the disk ----------------------------------------------------------------------------- */
+/* ---- the disk ---- */
 
 static void names_and_keys_survive(void **state)
 {

@@ -14,10 +14,10 @@
 #include "path/handle.h"
 #include "path/path.h"
 
-#define WAITING_PER_HANDLE 16  /* packets that wait for a path */
-#define WAITING_ALL        512
-#define FAILURE_REMEMBERED (2 * SECOND) /* a name that just failed is not tried again at once   */
-#define FAILURES_MAX       512
+#define WAITING_PER_HANDLE   16 /* packets that wait for a path */
+#define WAITING_ALL          512
+#define FAILURE_REMEMBERED   (2 * SECOND) /* a name that just failed is not tried again at once   */
+#define FAILURES_MAX         512
 #define UPSTREAMS_REMEMBERED 256
 
 struct host_overlay {
@@ -124,7 +124,8 @@ struct host {
 struct host_out *host_out_add(struct host *h, enum host_out_kind kind);
 void host_dns_settings(const struct host *h, struct dns_settings *ret);
 void host_out_bytes(struct host *h, const uint8_t *bytes, size_t size);
-void host_log(struct host *h, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void host_log(struct host *h, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The same for a line that comes from another folder (`area`, static). */
 void host_log_as(struct host *h, const char *area, int level, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -154,7 +155,8 @@ void host_fail_forget_all(struct host *h);
 void host_fail_remember(struct host *h, const char *chain, const char *reason, bool unknown_host);
 const struct failure *host_failure(struct host *h, const char *chain);
 /* The chain a name is reached by: rules, or the way its handle remembers. */
-bool host_route(struct host *h, const struct name_chain *asked, struct name_chain *ret, char *reason, size_t size);
+bool host_route(struct host *h, const struct name_chain *asked, struct name_chain *ret,
+                char *reason, size_t size);
 
 /* host_handle.c */
 void host_handles_load(struct host *h);
@@ -163,7 +165,8 @@ struct host_handle *host_handle_find(struct host *h, uint32_t id);
 struct host_handle *host_handle_get(struct host *h, const struct handle *record);
 void host_handle_wait(struct host *h, struct host_handle *hh, const struct packet *p);
 void host_handle_flush(struct host *h, struct host_handle *hh);
-void host_handle_refuse(struct host *h, struct host_handle *hh); /* what waited gets ICMP unreachable */
+void host_handle_refuse(struct host *h,
+                        struct host_handle *hh); /* what waited gets ICMP unreachable */
 void host_handles_age(struct host *h);
 
 /* host_journal.c */

@@ -7,7 +7,7 @@
 
 #define CHAIN_TEXT (CHAIN_MAX * (NAME_TEXT + 5))
 
-/* ---- failures are remembered for a moment --------------------------------------------------------------------------- */
+/* ---- failures are remembered for a moment ---- */
 
 void host_fail_remember(struct host *h, const char *chain, const char *reason, bool unknown_host)
 {
@@ -58,10 +58,10 @@ void host_fail_forget_all(struct host *h)
 {
     struct failure *f, *next;
     HASH_ITER(hh, h->failures, f, next)
-        failure_free(h, f);
+    failure_free(h, f);
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------------------ */
+/* ---- routes ---- */
 
 static bool known_way(const struct handle *record, struct name_chain *ret)
 {
@@ -69,7 +69,8 @@ static bool known_way(const struct handle *record, struct name_chain *ret)
     return record && record->way && name_chain_parse(record->way, ret, &fault);
 }
 
-bool host_route(struct host *h, const struct name_chain *asked, struct name_chain *ret, char *reason, size_t size)
+bool host_route(struct host *h, const struct name_chain *asked, struct name_chain *ret,
+                char *reason, size_t size)
 {
     if (path_route(h->path, asked, ret, reason, size))
         return true;
@@ -84,9 +85,10 @@ static const struct config_overlay *own_name(const struct host *h, const struct 
     return NULL;
 }
 
-/* ---- DNS --------------------------------------------------------------------------------------------------------------- */
+/* ---- DNS ---- */
 
-static void answer_addresses(struct host *h, uint64_t question, const struct ip_address *v4, const struct ip_address *v6)
+static void answer_addresses(struct host *h, uint64_t question, const struct ip_address *v4,
+                             const struct ip_address *v6)
 {
     struct dns_result r = {.kind = DNS_RESULT_ADDRESSES, .v4 = *v4, .v6 = *v6};
     dns_answer(h->dns, h->now, question, &r);
@@ -141,7 +143,8 @@ static void resolve(struct host *h, const struct dns_out *o)
         return;
     }
     if (!o->resolve.start || h->stopping) {
-        answer_failure(h, o->resolve.question, false, h->stopping ? "the daemon ends" : "no path stands for this name");
+        answer_failure(h, o->resolve.question, false,
+                       h->stopping ? "the daemon ends" : "no path stands for this name");
         return;
     }
     struct want *w = host_want(h, WANT_QUESTION);
@@ -156,7 +159,8 @@ static void reverse(struct host *h, const struct dns_out *o)
 {
     struct dns_result r = {.kind = DNS_RESULT_NO_SUCH_HOST};
     const struct handle *record = handle_by_address(h->handles, &o->ptr.address);
-    if (ip_address_equal(&o->ptr.address, &h->tun4) || ip_address_equal(&o->ptr.address, &h->tun6)) {
+    if (ip_address_equal(&o->ptr.address, &h->tun4) ||
+        ip_address_equal(&o->ptr.address, &h->tun6)) {
         r.kind = DNS_RESULT_NAME;
         r.name = h->config->overlays[0].self.text;
     } else if (record && record->named) { /* else the name has another address now, or none */
@@ -173,8 +177,8 @@ static void resolved(struct host *h, const struct dns_out *o)
     if (index >= h->overlay_count)
         return;
     struct overlay *m = h->overlay[index].module;
-    m->class->resolved(m, h->now, (uint32_t)o->resolved.lookup, o->resolved.addresses, o->resolved.count, false,
-                       o->resolved.error);
+    m->class->resolved(m, h->now, (uint32_t)o->resolved.lookup, o->resolved.addresses,
+                       o->resolved.count, false, o->resolved.error);
 }
 
 void host_dns_out(struct host *h, const struct dns_out *o)
@@ -209,7 +213,7 @@ void host_dns_out(struct host *h, const struct dns_out *o)
     }
 }
 
-/* ---- a packet to a handle without a path ------------------------------------------------------------------------------ */
+/* ---- a packet to a handle without a path ---- */
 
 void host_need_path(struct host *h, uint32_t id, const struct packet *p)
 {
@@ -243,25 +247,26 @@ void host_need_path(struct host *h, uint32_t id, const struct packet *p)
     path_open(h->path, h->now, &way, w->cookie);
 }
 
-/* ---- what became of it ------------------------------------------------------------------------------------------------ */
+/* ---- what became of it ---- */
 
 /* Who asked for the host to which a path now stands?  That local user pays for the handle, whichever end's path it is. */
 static uint32_t paying_user(struct host *h, const char *name)
 {
     struct want *w, *next;
     HASH_ITER(hh, h->wants, w, next)
-        if (w->kind == WANT_QUESTION && !strcmp(w->way->hop[w->way->count - 1].text, name))
-            return w->user;
+    if (w->kind == WANT_QUESTION && !strcmp(w->way->hop[w->way->count - 1].text, name))
+        return w->user;
     return HANDLE_NO_USER;
 }
 
 /* The path stands: it gets the handle of (name, key). */
-static const struct handle *give_handle(struct host *h, const struct path_info *info, const char **ret_reason)
+static const struct handle *give_handle(struct host *h, const struct path_info *info,
+                                        const char **ret_reason)
 {
     struct overlay_name name = {0};
     memcpy(name.text, info->name, strlen(info->name) + 1);
-    const struct handle *record =
-        handle_take(h->handles, h->wall, &name, info->key, info->chain, paying_user(h, info->name), ret_reason);
+    const struct handle *record = handle_take(h->handles, h->wall, &name, info->key, info->chain,
+                                              paying_user(h, info->name), ret_reason);
     if (!record)
         return NULL;
     struct host_handle *hh = host_handle_get(h, record);
@@ -299,7 +304,8 @@ void host_path_up(struct host *h, const struct path_out *o)
         if (!record || record->id != w->handle)
             host_handle_refuse(h, hh); /* the name has another key now */
     } else if (w->kind == WANT_EXPLAIN) {
-        control_reply(h->control, h->now, w->client, w->serial, explain_name(h, w->asked, NULL), false);
+        control_reply(h->control, h->now, w->client, w->serial, explain_name(h, w->asked, NULL),
+                      false);
     } else if (w->kind == WANT_PING) {
         host_ping_up(h, w, o->path);
         return;
@@ -336,7 +342,8 @@ void host_path_failed(struct host *h, const struct path_out *o)
         hh->opening = false;
         host_handle_refuse(h, hh);
     } else if (w->kind == WANT_EXPLAIN) {
-        control_reply(h->control, h->now, w->client, w->serial, explain_name(h, w->asked, o->reason), false);
+        control_reply(h->control, h->now, w->client, w->serial,
+                      explain_name(h, w->asked, o->reason), false);
     } else if (w->kind == WANT_PING) {
         host_ping_failed(h, w, o->reason);
     }

@@ -41,7 +41,8 @@ static void copy_members(struct host_overlay *o)
     }
     o->options = base_calloc(c->option_count, sizeof *o->options);
     for (unsigned i = 0; i < c->option_count; i++)
-        o->options[i] = (struct overlay_option){.key = c->options[i].key, .value = c->options[i].value};
+        o->options[i] =
+            (struct overlay_option){.key = c->options[i].key, .value = c->options[i].value};
 }
 
 static void members_free(struct host_overlay *o)
@@ -55,7 +56,8 @@ static void members_free(struct host_overlay *o)
     free(o->texts);
 }
 
-static struct overlay_settings settings_of(struct host *h, struct host_overlay *o, instant keepalive)
+static struct overlay_settings settings_of(struct host *h, struct host_overlay *o,
+                                           instant keepalive)
 {
     char host[NAME_TEXT];
     return (struct overlay_settings){
@@ -79,20 +81,23 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
     const char *fault, *reason = NULL;
 
     if (!class) {
-        snprintf(error, size, "%s:%u:%u: this build has no overlay type '%s'", h->config->file, c->where.line,
-                 c->where.column, c->type);
+        snprintf(error, size, "%s:%u:%u: this build has no overlay type '%s'", h->config->file,
+                 c->where.line, c->where.column, c->type);
         return false;
     }
     if (c->listen_count > class->sockets) {
-        snprintf(error, size, "%s:%u:%u: an overlay of type %s listens on %u endpoint%s; list no more under `listen:`",
-                 h->config->file, c->listen_where.line, c->listen_where.column, class->name, class->sockets,
-                 class->sockets == 1 ? "" : "s");
+        snprintf(error, size,
+                 "%s:%u:%u: an overlay of type %s listens on %u endpoint%s; list no more under "
+                 "`listen:`",
+                 h->config->file, c->listen_where.line, c->listen_where.column, class->name,
+                 class->sockets, class->sockets == 1 ? "" : "s");
         return false;
     }
     copy_members(o);
     fault = overlay_options_fault(class, o->options, c->option_count, buffer, sizeof buffer);
     if (fault) {
-        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column, c->instance, fault);
+        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column,
+                 c->instance, fault);
         return false;
     }
     o->first_socket = h->sockets;
@@ -100,7 +105,8 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
     struct overlay_settings s = settings_of(h, o, h->config->timers.keepalive);
     o->module = overlay_new(class, &s, h->now, &reason);
     if (!o->module)
-        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column, c->instance, reason);
+        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column,
+                 c->instance, reason);
     return o->module != NULL;
 }
 
@@ -131,7 +137,8 @@ void host_overlays_free(struct host *h)
 bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
 {
     struct host_overlay *o = &h->overlay[index];
-    struct host_overlay fresh = {.config = &config->overlays[index], .first_socket = o->first_socket};
+    struct host_overlay fresh = {.config = &config->overlays[index],
+                                 .first_socket = o->first_socket};
     struct overlay_settings old = o->module->settings;
     const char *reason = NULL;
 
@@ -141,7 +148,8 @@ bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
         members_free(&fresh);
         o->module->settings = old;
         if (reason)
-            host_log_as(h, "overlay", LOG_WARNING, "%s goes on with its old members and options: %s", old.instance, reason);
+            host_log_as(h, "overlay", LOG_WARNING,
+                        "%s goes on with its old members and options: %s", old.instance, reason);
         return false;
     }
     members_free(o);
@@ -180,7 +188,7 @@ unsigned host_sockets(const struct host *h, struct host_socket *ret, unsigned ma
     return count;
 }
 
-/* ---- what modules say --------------------------------------------------------------------------------------------- */
+/* ---- what modules say ---- */
 
 /* Runs a recipe on bytes that are not a record of a lane, and sends the result. */
 void host_send_recipe(struct host *h, const struct recipe *r, const uint8_t *bytes, size_t size)
@@ -202,7 +210,8 @@ void host_send_recipe(struct host *h, const struct recipe *r, const uint8_t *byt
     packet_give_back(p);
 }
 
-static void set_peel(struct host *h, struct host_overlay *o, uint16_t socket, const struct peel_table *peel)
+static void set_peel(struct host *h, struct host_overlay *o, uint16_t socket,
+                     const struct peel_table *peel)
 {
     unsigned role = (unsigned)(socket - o->first_socket);
     if (role >= 4)
@@ -222,7 +231,8 @@ static void lookup(struct host *h, unsigned overlay, uint32_t id, const char *na
         dns_lookup(h->dns, h->now, (uint64_t)overlay << 32 | id, name);
     else
         o->class->resolved(o, h->now, id, NULL, 0, false,
-                           "no DNS server is known: set `dns: upstream:`, or write the member's address as numbers");
+                           "no DNS server is known: set `dns: upstream:`, or write the member's "
+                           "address as numbers");
 }
 
 static void overlay_out(struct host *h, unsigned index, const struct overlay_out *o)
@@ -266,7 +276,7 @@ bool host_overlays_pump(struct host *h)
     return any;
 }
 
-/* ---- what the path engine wants of modules and sockets ------------------------------------------------------------- */
+/* ---- what the path engine wants of modules and sockets ---- */
 
 static void answer(struct host *h, struct overlay *m, const struct path_out *o)
 {

@@ -30,7 +30,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- names -------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static bool in_pool(const char *text, const char *pool)
 {
@@ -177,7 +177,7 @@ static void users_pay(void **state)
     assert_int_equal(machine_ask_as(b->alpha, "gamma.west.ip", A, 1)->rcode, LDNS_RCODE_NOERROR);
 }
 
-/* ---- packets ------------------------------------------------------------------------------ */
+/* ---- packets ---- */
 
 static bool from_is(const struct machine *m, const char *text)
 {
@@ -317,7 +317,7 @@ static void the_whole_queue_is_bounded(void **state)
     assert_int_equal(machine_drops(b->alpha, DROP_QUEUE_FULL), 1);
 }
 
-/* ---- stop --------------------------------------------------------------------------------- */
+/* ---- stop ---- */
 
 static void an_end_in_order_is_told(void **state)
 {

@@ -27,7 +27,8 @@ static const char *options_fault(const struct config_overlay *c, char *buffer, s
 }
 
 /* Which keys an instance has, by what is in the files. */
-static void compare_keys(struct host *h, const struct config *config, const struct host_overlay_keys *keys, const int *from)
+static void compare_keys(struct host *h, const struct config *config,
+                         const struct host_overlay_keys *keys, const int *from)
 {
     uint8_t public_key[32];
     for (unsigned i = 0; i < config->overlay_count; i++) {
@@ -39,10 +40,12 @@ static void compare_keys(struct host *h, const struct config *config, const stru
     }
 }
 
-static void take_secrets(struct host *h, const struct config *config, const struct host_overlay_keys *keys, const int *from)
+static void take_secrets(struct host *h, const struct config *config,
+                         const struct host_overlay_keys *keys, const int *from)
 {
     for (unsigned i = 0; i < config->overlay_count; i++)
-        if (from[i] >= 0 && path_reload_secrets(h->path, h->now, i, keys[from[i]].secret, keys[from[i]].secret_count))
+        if (from[i] >= 0 && path_reload_secrets(h->path, h->now, i, keys[from[i]].secret,
+                                                keys[from[i]].secret_count))
             config_change_add(&h->changes->live, "%s secret", config->overlays[i].instance);
 }
 
@@ -60,13 +63,15 @@ static void take_members(struct host *h, struct config *old, struct config *conf
                 before = &old->overlays[b];
         snprintf(members, sizeof members, "%s members", next->instance);
         snprintf(options, sizeof options, "%s options", next->instance);
-        bool changed = config_change_has(&h->changes->live, members) || config_change_has(&h->changes->live, options);
+        bool changed = config_change_has(&h->changes->live, members) ||
+                       config_change_has(&h->changes->live, options);
         o->config = next;
         if (!before)
             continue; /* it is the old one, carried over */
         if ((changed || keepalive) && host_overlay_reload(h, i, config))
             continue;
-        config_carry_members(before, next); /* also when nothing changed: the module points to its options */
+        config_carry_members(
+            before, next); /* also when nothing changed: the module points to its options */
         if (config_change_remove(&h->changes->live, members))
             config_change_add(&h->changes->restart, "%s", members);
         if (config_change_remove(&h->changes->live, options))
@@ -94,7 +99,8 @@ static void take_rest(struct host *h)
     host_fail_forget_all(h); /* what failed may work now */
 }
 
-static void say(struct host *h, int level, const char *before, const struct config_change_list *list)
+static void say(struct host *h, int level, const char *before,
+                const struct config_change_list *list)
 {
     char text[640];
     struct text t;
@@ -105,8 +111,8 @@ static void say(struct host *h, int level, const char *before, const struct conf
         host_log(h, level, "%s: %s", before, text);
 }
 
-int host_reload(struct host *h, instant now, struct config *config, const struct host_overlay_keys *keys, char *error,
-                size_t error_size)
+int host_reload(struct host *h, instant now, struct config *config,
+                const struct host_overlay_keys *keys, char *error, size_t error_size)
 {
     struct config *old = h->config;
     char buffer[256];
@@ -116,7 +122,8 @@ int host_reload(struct host *h, instant now, struct config *config, const struct
         const struct config_overlay *c = &config->overlays[i];
         const char *fault = options_fault(c, buffer, sizeof buffer);
         if (fault) {
-            snprintf(error, error_size, "%s:%u:%u: %s: %s", config->file, c->where.line, c->where.column, c->instance, fault);
+            snprintf(error, error_size, "%s:%u:%u: %s: %s", config->file, c->where.line,
+                     c->where.column, c->instance, fault);
             return -EINVAL;
         }
     }

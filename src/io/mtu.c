@@ -22,8 +22,10 @@ size_t mtu_payload(const struct endpoint *remote)
     int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return 0;
-    bool known = connect(fd, v4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6, v4 ? sizeof to4 : sizeof to6) == 0 &&
-                 getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size) == 0;
+    bool known =
+        connect(fd, v4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6,
+                v4 ? sizeof to4 : sizeof to6) == 0 &&
+        getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size) == 0;
     close(fd);
     int overhead = v4 ? OVERHEAD4 : OVERHEAD6;
     return known && mtu > overhead ? (size_t)(mtu - overhead) : 0;

@@ -185,7 +185,7 @@ bool udp_local(int fd, struct endpoint *ret)
     return getsockname(fd, &address.any, &size) == 0 && address_read(&address, ret);
 }
 
-/* ---- receiving ---------------------------------------------------------------------------- */
+/* ---- receiving ---- */
 
 static void control_read(struct msghdr *m, struct packet *p)
 {

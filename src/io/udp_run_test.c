@@ -254,7 +254,7 @@ static void test_failures_are_counted_for_each(void **state)
     receive_all(f, 0);
 }
 
-/* ---- a kernel that answers as the test wants ---------------------------------------------- */
+/* ---- a kernel that answers as the test wants ---- */
 
 /* What the next calls of sendmmsg() and of sendmsg() give: so many messages are really sent, or a
  * negative errno; 0: from here on all. */

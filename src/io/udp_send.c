@@ -28,7 +28,7 @@ socklen_t udp_address_write(const struct endpoint *e, union address *ret)
     return sizeof ret->v6;
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 static void control_add(struct msghdr *m, int level, int type, const void *data, size_t size)
 {
@@ -96,7 +96,7 @@ int udp_send_one(int fd, const struct endpoint *local, const struct endpoint *re
     return 0;
 }
 
-/* ---- trains ------------------------------------------------------------------------------- */
+/* ---- trains ---- */
 
 struct train {
     const struct forward_out *out; /* the first; the others have the same target  */
@@ -168,7 +168,7 @@ static struct train make_train(struct place *place, unsigned most, struct iovec 
     return t;
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 struct sending {
     int fd;

@@ -22,7 +22,7 @@
 #define PEER_PARCELS    1024 /* between workers: a burst of one that reads faster */
 #define PEER_LARGE      64
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static int watch(struct worker *w, int fd, uint32_t what)
 {
@@ -132,7 +132,7 @@ void worker_flow_known(struct worker *w, instant now, const struct forward_flow 
         forward_flow_known(w->forward, now, flow);
 }
 
-/* ---- sockets ------------------------------------------------------------------------------ */
+/* ---- sockets ---- */
 
 static void close_retired(void *fd)
 {
@@ -185,7 +185,7 @@ void worker_socket_clear(struct worker *w, uint16_t socket)
     socket_swap(w, &w->lane_socket[socket], -1);
 }
 
-/* ---- running ------------------------------------------------------------------------------ */
+/* ---- running ---- */
 
 int worker_fd(const struct worker *w)
 {
@@ -267,7 +267,7 @@ int worker_punt_fd(const struct worker *w)
     return w->punt_event;
 }
 
-/* ---- what control exchanges --------------------------------------------------------------- */
+/* ---- what control exchanges ---- */
 
 bool worker_punt_next(struct worker *w, struct worker_punt *ret)
 {
@@ -354,7 +354,7 @@ int worker_capture_write(struct worker *w, const void *bytes, size_t size,
     return error;
 }
 
-/* ---- figures ------------------------------------------------------------------------------ */
+/* ---- figures ---- */
 
 void worker_drops(const struct worker *w, struct drop_counters *sum)
 {

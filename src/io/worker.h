@@ -34,9 +34,9 @@ struct worker_settings {
     struct forward_settings forward; /* .worker is also the reader number in `epoch` */
     struct epoch *epoch;
     struct fwd_tables *tables;
-    int tun;          /* queue of the TUN (capture/linux/tun.h), taken over; -1: no capture */
-    unsigned packets; /* buffers of the pool; 0: the default                                 */
-    unsigned punts;   /* slots of each ring; 0: the default                                  */
+    int tun;             /* queue of the TUN (capture/linux/tun.h), taken over; -1: no capture */
+    unsigned packets;    /* buffers of the pool; 0: the default                                 */
+    unsigned punts;      /* slots of each ring; 0: the default                                  */
     void (*begin)(void); /* first thing that its thread does; may be NULL                    */
 };
 
@@ -63,7 +63,7 @@ int worker_socket(const struct worker *w, uint16_t socket); /* its fd; -1: none 
  * (forward_out.own_port). */
 int worker_lane_socket_set(struct worker *w, uint16_t socket, int fd);
 
-/* ---- inside the control loop -------------------------------------------------------------- */
+/* ---- inside the control loop ---- */
 
 int worker_fd(const struct worker *w); /* readable when worker_poll() has something to do */
 /* At most `budget` rounds, each at most one batch from every source.  True: there is more, and
@@ -72,13 +72,13 @@ bool worker_poll(struct worker *w, instant now, unsigned budget);
 /* When worker_poll() is needed even if nothing arrives (tunnels with a transform). */
 instant worker_deadline(const struct worker *w);
 
-/* ---- in a thread of its own --------------------------------------------------------------- */
+/* ---- in a thread of its own ---- */
 
 /* 0 or a negative errno.  All signals are blocked in the thread; worker_stop() ends it. */
 int worker_start_thread(struct worker *w);
 int worker_punt_fd(const struct worker *w); /* readable when worker_punt_next() has something */
 
-/* ---- what control exchanges with it ------------------------------------------------------- */
+/* ---- what control exchanges with it ---- */
 
 enum worker_punt_kind {
     WORKER_PUNT,      /* `out`, of kind FORWARD_PUNT                                     */
@@ -116,7 +116,7 @@ int worker_send(struct worker *w, uint16_t socket, const struct endpoint *local,
 int worker_capture_write(struct worker *w, const void *bytes, size_t size,
                          const struct packet_offload *offload);
 
-/* ---- figures, read at any time (relaxed) -------------------------------------------------- */
+/* ---- figures, read at any time (relaxed) ---- */
 
 void worker_drops(const struct worker *w, struct drop_counters *sum); /* adds to `sum` */
 struct worker_load {

@@ -88,7 +88,7 @@ static void test_super_packets(void **state)
     io_host_done(&b);
 }
 
-/* ---- ports of lanes ----------------------------------------------------------------------- */
+/* ---- ports of lanes ---- */
 
 /* As the daemon does it: records to their lane's worker, lanes but the first by their own port. */
 static void give_ports(struct io_host *h)
@@ -191,7 +191,7 @@ static void test_which_port(void **state)
     io_host_done(&a);
 }
 
-/* ---- under load --------------------------------------------------------------------------- */
+/* ---- under load ---- */
 
 static void retire_recipe(void *recipe)
 {
@@ -254,7 +254,7 @@ static void test_recipe_changes_under_load(void **state)
     io_host_done(&b);
 }
 
-/* ---- overload ----------------------------------------------------------------------------- */
+/* ---- overload ---- */
 
 static size_t make_control(struct io_host *a, uint8_t *out)
 {
@@ -322,7 +322,7 @@ static void test_control_lives_under_overload(void **state)
     io_host_done(&b);
 }
 
-/* ---- threads ------------------------------------------------------------------------------ */
+/* ---- threads ---- */
 
 /* Several flows in super-packets through unequal numbers of workers: each flow arrives whole and in
  * order, wherever the kernel put it in. */

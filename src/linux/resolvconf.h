@@ -5,10 +5,9 @@
  * by hand.
  *
  *      # Managed by ocalad while it runs ...          for people
- *      #~ocala 1 file 0644 0 0 newline                what it was: file, link or absent; mode, uid,
- * gid
+ *      #~ocala 1 file 0644 0 0 newline                file, link or absent; mode, uid, gid
  *      #~tag /run/ocala                               which ocalad
- *      #~link ../run/systemd/resolve/stub-resolv.conf  (of a link)
+ *      #~link ../run/systemd/resolve/stub-resolv.conf (of a link)
  *      nameserver 198.18.0.1                          ours
  *      search example.org                             kept lines, all but nameserver and comments
  *      #~|nameserver 192.0.2.1                        the former content, line by line (of a file)
@@ -68,7 +67,7 @@ bool linux_resolvconf_unrender(const char *text, size_t size, struct linux_resol
 bool linux_resolvconf_additions(const char *text, size_t size, const struct ip_address *nameserver,
                                 struct linux_resolvconf_former *former);
 
-/* --- the file --- */
+/* ---- the file ---- */
 
 /* The servers that `path` names, as endpoints with port 53; `except` (may be NULL) is left out.  An
  * absent file names none. Returns their count, or a negative errno. */

@@ -52,8 +52,9 @@ struct overlay_settings {
     unsigned member_count;
     const struct overlay_option *options; /* already checked against the class's schema */
     unsigned option_count;
-    uint16_t first_socket; /* socket indexes first_socket .. + class->sockets - 1 are this instance's */
-    instant keepalive;     /* the configured keepalive                                 */
+    uint16_t
+        first_socket;  /* socket indexes first_socket .. + class->sockets - 1 are this instance's */
+    instant keepalive; /* the configured keepalive                                 */
     struct entropy *entropy;
 };
 
@@ -69,14 +70,14 @@ struct overlay {
 };
 
 enum overlay_out_kind {
-    OVERLAY_SEND,         /* a datagram of the module's own protocol: `recipe` tells where, `bytes` what (recipe steps are applied) */
-    OVERLAY_TUNNEL_UP,    /* `tunnel` carries bytes from now on: `recipe`                                    */
+    OVERLAY_SEND, /* a datagram of the module's own protocol: `recipe` tells where, `bytes` what (recipe steps are applied) */
+    OVERLAY_TUNNEL_UP, /* `tunnel` carries bytes from now on: `recipe`                                    */
     OVERLAY_TUNNEL_RECIPE, /* another way for the same tunnel                                                */
     OVERLAY_TUNNEL_FAILED, /* could not be opened: `reason`; `unknown_host` when the name does not exist     */
-    OVERLAY_TUNNEL_DOWN,  /* was up and is lost: `reason`                                                    */
+    OVERLAY_TUNNEL_DOWN, /* was up and is lost: `reason`                                                    */
     OVERLAY_LINK_MESSAGE, /* `bytes` for the neighbour at the other end of `tunnel`: goes sealed             */
-    OVERLAY_LOOKUP,       /* ordinary DNS, A and AAAA: `lookup`, `name`                                      */
-    OVERLAY_PEEL,         /* `peel` for `socket` from now on (copied by the receiver)                        */
+    OVERLAY_LOOKUP, /* ordinary DNS, A and AAAA: `lookup`, `name`                                      */
+    OVERLAY_PEEL, /* `peel` for `socket` from now on (copied by the receiver)                        */
 };
 
 /* Pointers are valid until the next call of any hook of the instance. */
@@ -104,10 +105,10 @@ struct overlay_class {
     const char *name;    /* "ip": the type in names, the folder, the log area               */
     const char *promise; /* one line for `ocala overlay`: what it gives and costs           */
     unsigned flags;
-    size_t size;         /* of the module's instance struct, which starts with struct overlay */
-    uint8_t sockets;     /* UDP sockets that an instance needs, 1 to 4                      */
-    uint16_t headroom;   /* most bytes that its recipes put in front of a record            */
-    uint16_t tailroom;   /* most bytes behind                                               */
+    size_t size;       /* of the module's instance struct, which starts with struct overlay */
+    uint8_t sockets;   /* UDP sockets that an instance needs, 1 to 4                      */
+    uint16_t headroom; /* most bytes that its recipes put in front of a record            */
+    uint16_t tailroom; /* most bytes behind                                               */
     const struct overlay_schema *schema; /* ends with a NULL key                            */
 
     /* The core has allocated `size` zeroed bytes and filled class and settings.  0, or a negative errno with *ret_reason
@@ -115,15 +116,18 @@ struct overlay_class {
     int (*init)(struct overlay *o, instant now, const char **ret_reason);
     /* New settings for the same instance (settings hold the new ones when it is called, `old` the ones before); -ENOTSUP:
      * "restart me".  May be NULL, which means the same. */
-    int (*reload)(struct overlay *o, instant now, const struct overlay_settings *old, const char **ret_reason);
+    int (*reload)(struct overlay *o, instant now, const struct overlay_settings *old,
+                  const char **ret_reason);
     void (*done)(struct overlay *o);
 
     /* Name -> tunnel.  Never blocks, never fails at once: the answer is an output. */
     void (*tunnel_open)(struct overlay *o, instant now, uint32_t tunnel, const char *host);
     /* A neighbour proved its identity over `from`: give it a tunnel.  `host` is its proven host name. */
-    void (*tunnel_accept)(struct overlay *o, instant now, uint32_t tunnel, const char *host, const struct arrival *from);
+    void (*tunnel_accept)(struct overlay *o, instant now, uint32_t tunnel, const char *host,
+                          const struct arrival *from);
     /* A sealed record of the tunnel's link came from another place; the module may change the recipe. */
-    void (*tunnel_moved)(struct overlay *o, instant now, uint32_t tunnel, const struct arrival *from);
+    void (*tunnel_moved)(struct overlay *o, instant now, uint32_t tunnel,
+                         const struct arrival *from);
     void (*tunnel_close)(struct overlay *o, instant now, uint32_t tunnel);
     /* The recipe that answers an arrival, without keeping state (handshakes of strangers).  False: cannot. */
     bool (*answer)(const struct overlay *o, const struct arrival *from, struct recipe *ret);
@@ -134,16 +138,19 @@ struct overlay_class {
     void (*underlay_changed)(struct overlay *o, instant now);
 
     /* The four verbs for the module's own protocol in clear.  NULL for a module without one. */
-    void (*input)(struct overlay *o, instant now, const struct arrival *from, const uint8_t *bytes, size_t size);
+    void (*input)(struct overlay *o, instant now, const struct arrival *from, const uint8_t *bytes,
+                  size_t size);
     void (*advance)(struct overlay *o, instant now);
     instant (*deadline)(const struct overlay *o);
     bool (*output)(struct overlay *o, struct overlay_out *ret);
 
     /* What the neighbour's module said on the link of this tunnel.  NULL: none is expected (counted as drop). */
-    void (*link_message)(struct overlay *o, instant now, uint32_t tunnel, const uint8_t *bytes, size_t size);
+    void (*link_message)(struct overlay *o, instant now, uint32_t tunnel, const uint8_t *bytes,
+                         size_t size);
     /* Answer to OVERLAY_LOOKUP; count 0: `reason` says why; `none` tells that the name does not exist. */
-    void (*resolved)(struct overlay *o, instant now, uint32_t lookup, const struct ip_address *addresses, unsigned count,
-                     bool none, const char *reason);
+    void (*resolved)(struct overlay *o, instant now, uint32_t lookup,
+                     const struct ip_address *addresses, unsigned count, bool none,
+                     const char *reason);
 
     /* Is `host` a name of this instance at all, as far as the module can tell without asking?  NULL: cannot tell. */
     bool (*knows)(const struct overlay *o, const char *host);
@@ -152,7 +159,7 @@ struct overlay_class {
     void (*describe_tunnel)(const struct overlay *o, uint32_t tunnel, struct text *t);
 };
 
-/* ---- overlay/overlay.c: the generic half ---------------------------------------------------------------------------- */
+/* ---- overlay/overlay.c: the generic half ---- */
 
 /* Classes built in; *ret_count of them.  Generated by the build. */
 const struct overlay_class *const *overlay_classes(unsigned *ret_count);
@@ -160,11 +167,12 @@ const struct overlay_class *overlay_class_find(const char *type);
 /* Is the class whole (ABI, hooks, sizes)?  NULL, or what is wrong. */
 const char *overlay_class_fault(const struct overlay_class *c);
 /* Checks `options` against the class's schema.  NULL, or the reason (in `buffer`). */
-const char *overlay_options_fault(const struct overlay_class *c, const struct overlay_option *options, unsigned count,
+const char *overlay_options_fault(const struct overlay_class *c,
+                                  const struct overlay_option *options, unsigned count,
                                   char *buffer, size_t size);
 /* Allocates, fills and inits an instance.  NULL: *ret_reason (static). */
-struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s, instant now,
-                            const char **ret_reason);
+struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s,
+                            instant now, const char **ret_reason);
 void overlay_free(struct overlay *o); /* accepts NULL */
 
 #endif

@@ -11,34 +11,42 @@
 
 #include "base/address.h"
 
-#define PACKET_HEADROOM 768   /* recipe bytes (512), record header, vnet_hdr, alignment             */
-#define PACKET_TAILROOM 256   /* tags of nested seals                                                */
-#define PACKET_SIZE     65536 /* the largest IP packet, and the largest datagram that GRO hands over */
-#define PACKET_RUN      64    /* datagrams of a run that we make (UDP_MAX_SEGMENTS of the kernel)    */
-#define PACKET_COUNT_MAX 128 /* datagrams of a run that we take apart in one go                       */
-#define PACKET_RUN_SIZE 65487 /* bytes of it: 65535 less an IPv6 and a UDP header                    */
+#define PACKET_HEADROOM 768 /* recipe bytes (512), record header, vnet_hdr, alignment             */
+#define PACKET_TAILROOM                                                                            \
+    256                   /* tags of nested seals                                                */
+#define PACKET_SIZE 65536 /* the largest IP packet, and the largest datagram that GRO hands over */
+#define PACKET_RUN  64    /* datagrams of a run that we make (UDP_MAX_SEGMENTS of the kernel)    */
+#define PACKET_COUNT_MAX                                                                           \
+    128 /* datagrams of a run that we take apart in one go                       */
+#define PACKET_RUN_SIZE                                                                            \
+    65487 /* bytes of it: 65535 less an IPv6 and a UDP header                    */
 
 /* What came with the packet or goes with it beside its bytes: virtio_net_hdr of the capture side. */
 enum packet_gso { PACKET_GSO_NONE, PACKET_GSO_TCP4, PACKET_GSO_TCP6, PACKET_GSO_UDP };
 
 struct packet_offload {
-    bool needs_checksum;      /* the sum at checksum_start + checksum_offset holds the pseudo-header only */
-    uint8_t gso;              /* enum packet_gso                                                          */
-    uint16_t gso_size;        /* payload bytes of each segment                                            */
-    uint16_t header_size;     /* up to the end of the transport header                                    */
-    uint16_t checksum_start;  /* from the start of the IP header                                          */
-    uint16_t checksum_offset; /* from checksum_start                                                      */
+    bool
+        needs_checksum; /* the sum at checksum_start + checksum_offset holds the pseudo-header only */
+    uint8_t gso; /* enum packet_gso                                                          */
+    uint16_t
+        gso_size; /* payload bytes of each segment                                            */
+    uint16_t
+        header_size; /* up to the end of the transport header                                    */
+    uint16_t
+        checksum_start; /* from the start of the IP header                                          */
+    uint16_t
+        checksum_offset; /* from checksum_start                                                      */
 };
 
 /* Where a datagram came from: the socket role names the overlay instance, `via` is what peeling took off the front
  * that says who sent it (an i3 id, an IPOP UID); modules give it meaning, everyone else copies it. */
 #define ARRIVAL_VIA 40
 struct arrival {
-    uint16_t socket;         /* index of the socket in the host's socket table */
-    struct endpoint local;   /* address it was sent to; family 0 when unknown  */
+    uint16_t socket;       /* index of the socket in the host's socket table */
+    struct endpoint local; /* address it was sent to; family 0 when unknown  */
     struct endpoint remote;
-    uint8_t ecn;             /* of the outer header, 0 to 3; 0 when unknown    */
-    bool transformed;        /* the tunnel's transform has had it              */
+    uint8_t ecn;      /* of the outer header, 0 to 3; 0 when unknown    */
+    bool transformed; /* the tunnel's transform has had it              */
     uint8_t via_size;
     uint8_t via[ARRIVAL_VIA];
 };
@@ -51,8 +59,8 @@ struct packet {
     struct packet_offload offload;
     struct arrival arrival; /* set for packets from the underlay           */
     struct packet_pool *pool;
-    struct packet *next;    /* free list, queues                           */
-    uint8_t room[];         /* PACKET_HEADROOM + PACKET_SIZE + PACKET_TAILROOM */
+    struct packet *next; /* free list, queues                           */
+    uint8_t room[];      /* PACKET_HEADROOM + PACKET_SIZE + PACKET_TAILROOM */
 };
 
 /* A pool of `count` buffers (allocated on first use, kept afterwards).  One thread only. */

@@ -33,10 +33,10 @@ enum recipe_patch_kind {
 };
 
 struct recipe_patch {
-    uint8_t kind;      /* enum recipe_patch_kind                */
-    uint16_t at;       /* offset in this prepend                */
-    uint16_t from;     /* LENGTH16: count from this offset; TTL: offset in arrival.via */
-    int16_t add;       /* LENGTH16: added to the count          */
+    uint8_t kind;       /* enum recipe_patch_kind                */
+    uint16_t at;        /* offset in this prepend                */
+    uint16_t from;      /* LENGTH16: count from this offset; TTL: offset in arrival.via */
+    int16_t add;        /* LENGTH16: added to the count          */
     uint64_t *sequence; /* SEQUENCE*: owned by the sending worker */
 };
 
@@ -63,7 +63,7 @@ struct recipe_step {
             uint16_t socket;       /* index in the host's socket table                            */
             struct endpoint local; /* source address wanted; family 0: the kernel chooses         */
             struct endpoint remote;
-            uint8_t tos;           /* DSCP; the ECN bits are filled per packet                    */
+            uint8_t tos; /* DSCP; the ECN bits are filled per packet                    */
         } send;
     };
 };
@@ -78,19 +78,20 @@ struct recipe {
     uint16_t overhead; /* bytes that all steps together add in front of and behind a record     */
     uint16_t mtu;      /* largest record that fits, 0 when unknown (then 1280 less the overhead) */
     bool ports_free;   /* data lanes but the first may use their own UDP source port             */
-    struct endpoint from; /* where the neighbour's records come from; family 0: anywhere (transit checks it) */
-    bool from_any_port;   /* those of its data lanes but the first may come from other ports     */
-    instant keepalive; /* longest silence the way survives (NAT), INSTANT_NEVER when any         */
+    struct endpoint
+        from; /* where the neighbour's records come from; family 0: anywhere (transit checks it) */
+    bool from_any_port; /* those of its data lanes but the first may come from other ports     */
+    instant keepalive;  /* longest silence the way survives (NAT), INSTANT_NEVER when any         */
     struct transform *transform; /* NULL, or the engine that handles each record of this tunnel   */
 };
 
 /* Builders used by modules; false when a limit above would be passed. */
 void recipe_begin(struct recipe *r);
-bool recipe_add_prepend(struct recipe *r, const void *bytes, uint16_t size, const struct recipe_patch *patches,
-                        unsigned patch_count);
+bool recipe_add_prepend(struct recipe *r, const void *bytes, uint16_t size,
+                        const struct recipe_patch *patches, unsigned patch_count);
 bool recipe_add_seal(struct recipe *r, struct recipe_seal *state, uint16_t overhead);
-bool recipe_add_send(struct recipe *r, uint16_t socket, const struct endpoint *local, const struct endpoint *remote,
-                     uint8_t tos);
+bool recipe_add_send(struct recipe *r, uint16_t socket, const struct endpoint *local,
+                     const struct endpoint *remote, uint8_t tos);
 /* Whole and inside its limits?  Checked once before publication. */
 bool recipe_valid(const struct recipe *r);
 /* The send step. */
@@ -103,20 +104,22 @@ bool recipe_run(const struct recipe *r, struct packet *p, enum drop_reason *ret_
  * steps) or to go on with as received. */
 enum transform_way { TRANSFORM_SENDING, TRANSFORM_RECEIVING };
 struct transform {
-    void (*input)(struct transform *self, instant now, enum transform_way way, struct packet *p); /* takes p always */
+    void (*input)(struct transform *self, instant now, enum transform_way way,
+                  struct packet *p); /* takes p always */
     void (*advance)(struct transform *self, instant now);
     instant (*deadline)(const struct transform *self);
-    struct packet *(*output)(struct transform *self, enum transform_way *ret_way); /* NULL when there is none */
+    struct packet *(*output)(struct transform *self,
+                             enum transform_way *ret_way); /* NULL when there is none */
 };
 
 /* Receiving: the steps between the socket and the record. */
 enum peel_verb {
-    PEEL_STRIP,  /* take `size` bytes off; they must equal bytes under mask where `compare`; may be kept as arrival.via */
+    PEEL_STRIP, /* take `size` bytes off; they must equal bytes under mask where `compare`; may be kept as arrival.via */
     PEEL_LENGTH16, /* the 16-bit field at `at` of the bytes still there + add must be the size of the packet */
-    PEEL_OPEN,   /* recipe_seal.open                                                                        */
-    PEEL_STEER,  /* transit for others: ask `steer`; when it forwards, `size` bytes are taken off as STRIP does */
+    PEEL_OPEN, /* recipe_seal.open                                                                        */
+    PEEL_STEER, /* transit for others: ask `steer`; when it forwards, `size` bytes are taken off as STRIP does */
     PEEL_RECORD, /* what is left is a record or a handshake: by its type                                    */
-    PEEL_PUNT,   /* what is left is the module's own protocol                                               */
+    PEEL_PUNT, /* what is left is the module's own protocol                                               */
 };
 
 struct steer; /* see below */
@@ -148,14 +151,14 @@ struct peel_table {
 enum steer_verdict { STEER_DELIVER, STEER_FORWARD, STEER_DROP, STEER_PUNT };
 struct steer {
     /* Decides for the packet as it stands (outermost header still on); FORWARD sets *ret_recipe, DROP *ret_reason. */
-    enum steer_verdict (*decide)(const struct steer *self, const struct packet *p, const struct recipe **ret_recipe,
-                                 enum drop_reason *ret_reason);
+    enum steer_verdict (*decide)(const struct steer *self, const struct packet *p,
+                                 const struct recipe **ret_recipe, enum drop_reason *ret_reason);
 };
 
 enum peel_result { PEEL_IS_RECORD, PEEL_IS_MODULES, PEEL_FORWARD, PEEL_DROP };
 /* Runs the table on a datagram in place.  FORWARD sets *ret_recipe, DROP *ret_reason; the packet stays the caller's. */
-enum peel_result peel_run(const struct peel_table *t, struct packet *p, const struct recipe **ret_recipe,
-                          enum drop_reason *ret_reason);
+enum peel_result peel_run(const struct peel_table *t, struct packet *p,
+                          const struct recipe **ret_recipe, enum drop_reason *ret_reason);
 
 /* The table of a wire that carries records with nothing around them. */
 void peel_plain(struct peel_table *ret);

@@ -1,10 +1,10 @@
 /* Keeping paths alive: one timer per path, and everything that it decides.
  *
- *   opening    repeat message 1 with doubling pauses; give up in the end, with the best reason
- * known up         CONFIRM until an authenticated record returns; sent but nothing heard for a
- * while: probe, a few times, then the path is lost; keepalive on links; rekey; old keys go; idle:
- * park, later close draining   still opens what is in flight; goes when the time is over and
- * nothing comes any more
+ *   opening    repeat message 1 with doubling pauses; give up in the end, with the best reason known
+ *   up         CONFIRM until an authenticated record returns; sent but nothing heard for a while:
+ *              probe, a few times, then the path is lost; keepalive on links; rekey; old keys go;
+ *              idle: park, later close
+ *   draining   still opens what is in flight; goes when the time is over and nothing comes any more
  *
  * While a path is idle nothing wakes us but keepalives: lanes are asked to tell of the next record
  * (lane.watch).  Here, and only here, paths are freed. */
@@ -32,9 +32,7 @@ static bool needed(const struct path *p)
     return p->first->users > 1;
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 void alive_heard(struct path_engine *e, instant now, struct path *p)
 {
@@ -77,9 +75,7 @@ void path_moved(struct path_engine *e, instant now, uint32_t slot, const struct 
     o->from = *from;
 }
 
-/* ---- the tick
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the tick ---- */
 
 static void tunnel_suspect(struct path_engine *e, const struct path *p)
 {

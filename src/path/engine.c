@@ -106,9 +106,7 @@ void path_engine_free(struct path_engine *e)
     free(e);
 }
 
-/* ---- slots
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 /* False when labels cannot name more. */
 static bool slots_grow(struct path_engine *e)
@@ -172,9 +170,7 @@ void *slot_find(const struct path_engine *e, uint32_t label, enum slot_kind kind
     return e->slot[i].object;
 }
 
-/* ---- outputs
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- outputs ---- */
 
 struct path_out *out_add(struct path_engine *e, enum path_out_kind kind)
 {
@@ -259,9 +255,7 @@ bool path_output(struct path_engine *e, struct path_out *ret)
     return true;
 }
 
-/* ---- who we are
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- who we are ---- */
 
 int engine_instance(const struct path_engine *e, const char *instance_name)
 {
@@ -279,8 +273,7 @@ bool engine_is_self(const struct path_engine *e, const char *name)
     return false;
 }
 
-/* ---- the four verbs' common part
- * ----------------------------------------------------------------------------------- */
+/* ---- the four verbs' common part ---- */
 
 void path_advance(struct path_engine *e, instant now)
 {

@@ -51,7 +51,7 @@ struct drop_counters *forward_drops(struct forward *f)
     return &f->drops;
 }
 
-/* ---- in ----------------------------------------------------------------------------------- */
+/* ---- in ---- */
 
 void forward_capture(struct forward *f, instant now, struct packet **batch, unsigned count)
 {
@@ -70,7 +70,7 @@ void forward_handed_over(struct forward *f, instant now, struct packet *p, bool 
         forward_message(f, now, p);
 }
 
-/* ---- out ---------------------------------------------------------------------------------- */
+/* ---- out ---- */
 
 bool forward_output(struct forward *f, struct forward_out *ret)
 {
@@ -155,7 +155,7 @@ void forward_lane_active(struct forward *f, const struct fwd_path *path, struct 
         forward_punt(f, PUNT_ACTIVE, path->id, false, NULL);
 }
 
-/* ---- sealing and sending ------------------------------------------------------------------ */
+/* ---- sealing and sending ---- */
 
 bool forward_recipe_has_state(const struct recipe *r)
 {
@@ -272,7 +272,7 @@ bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, insta
     return true;
 }
 
-/* ---- helpers ------------------------------------------------------------------------------ */
+/* ---- helpers ---- */
 
 struct lane *lane_new(uint8_t index)
 {

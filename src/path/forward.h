@@ -31,11 +31,12 @@
 
 #define FORWARD_LANES_MAX   LABEL_LANES /* lane 0 and up to 15 data lanes */
 #define FORWARD_WORKERS_MAX 16
-#define FORWARD_PIECES      128 /* records of split packets that a lane keeps: 64 KiB in records of 576 */
+#define FORWARD_PIECES                                                                             \
+    128 /* records of split packets that a lane keeps: 64 KiB in records of 576 */
 #define LANE_OPENERS        4   /* epochs whose receive keys can live side by side               */
 #define FORWARD_SOCKETS_MAX 256 /* socket indexes with a peel table of their own                */
 
-/* ---- what the control thread publishes ---------------------------------------------------------------------------- */
+/* ---- what the control thread publishes ---- */
 
 /* A tunnel as workers see it: its current recipe.  Lives as long as a path uses it. */
 struct fwd_tunnel {
@@ -54,19 +55,22 @@ struct lane_pieces;
 /* The counters of a lane are written by its worker (relaxed) and read by anyone. */
 struct lane {
     uint8_t index;
-    _Atomic(struct record_sealer *) sealer;            /* NULL: parked                                    */
-    _Atomic(struct lane_opener *) opener[LANE_OPENERS]; /* by epoch modulo that; NULL: none                */
+    _Atomic(struct record_sealer *) sealer; /* NULL: parked                                    */
+    _Atomic(struct lane_opener *)
+        opener[LANE_OPENERS]; /* by epoch modulo that; NULL: none                */
     atomic_uint_fast64_t records_out, records_in, bytes_out, bytes_in;
-    _Atomic int64_t heard;                             /* instant of the last batch in which a record opened */
-    _Atomic int64_t sent;                              /* likewise for sealed                              */
-    atomic_bool watch; /* control asks to be told (PUNT_ACTIVE) of the next record; the worker clears it   */
-    struct lane_pieces *pieces; /* the worker's, made at the first split packet                             */
+    _Atomic int64_t heard; /* instant of the last batch in which a record opened */
+    _Atomic int64_t sent;  /* likewise for sealed                              */
+    atomic_bool
+        watch; /* control asks to be told (PUNT_ACTIVE) of the next record; the worker clears it   */
+    struct lane_pieces
+        *pieces; /* the worker's, made at the first split packet                             */
 };
 
 /* What the peer may reach here, checked at a flow's first packet (design: Policy). */
 struct fwd_allow {
-    uint8_t protocol;        /* IP protocol number; 0: any                          */
-    uint16_t low, high;      /* destination ports, inclusive; ignored for ICMP      */
+    uint8_t protocol;   /* IP protocol number; 0: any                          */
+    uint16_t low, high; /* destination ports, inclusive; ignored for ICMP      */
 };
 struct fwd_policy {
     bool everything;
@@ -75,11 +79,11 @@ struct fwd_policy {
 };
 
 struct fwd_path {
-    uint32_t id;             /* the path's slot: LABEL_SLOT of our labels            */
-    uint32_t generation;     /* of our labels                                        */
-    uint32_t label_out;      /* the label the next host wants, lane bits zero        */
-    uint8_t lanes;           /* 1 + data lanes; lane[0..lanes-1]                     */
-    bool one_hop;            /* a link: records also tell where the neighbour is     */
+    uint32_t id;         /* the path's slot: LABEL_SLOT of our labels            */
+    uint32_t generation; /* of our labels                                        */
+    uint32_t label_out;  /* the label the next host wants, lane bits zero        */
+    uint8_t lanes;       /* 1 + data lanes; lane[0..lanes-1]                     */
+    bool one_hop;        /* a link: records also tell where the neighbour is     */
     struct lane *lane[FORWARD_LANES_MAX];
     struct fwd_tunnel *tunnel;
     struct ip_address handle4, handle6; /* of the peer; family 0: none               */
@@ -91,10 +95,10 @@ struct fwd_path {
 /* Label entry of a gateway for one direction. */
 struct fwd_transit {
     uint32_t generation;
-    uint32_t label_out;             /* lane bits zero                                 */
+    uint32_t label_out; /* lane bits zero                                 */
     struct fwd_tunnel *in, *out;
     atomic_uint_fast64_t records, bytes;
-    _Atomic int64_t used;           /* instant of the last batch                      */
+    _Atomic int64_t used; /* instant of the last batch                      */
 };
 
 /* Exactly one of the two is set. */
@@ -113,12 +117,14 @@ struct fwd_handle {
 
 struct fwd_tables;
 /* `tun4`, `tun6`: the capture's own addresses.  `pool4`, `pool6`: the handle pools. */
-struct fwd_tables *fwd_tables_new(struct epoch *epoch, const struct ip_address *tun4, const struct ip_address *tun6,
-                                  const struct ip_prefix *pool4, const struct ip_prefix *pool6);
+struct fwd_tables *fwd_tables_new(struct epoch *epoch, const struct ip_address *tun4,
+                                  const struct ip_address *tun6, const struct ip_prefix *pool4,
+                                  const struct ip_prefix *pool6);
 void fwd_tables_free(struct fwd_tables *t); /* frees the tables, not the objects in them */
 
 /* Control side.  Objects are the caller's; after a `clear` or replacement it retires the old one through the epoch. */
-void fwd_label_set(struct fwd_tables *t, uint32_t slot, struct fwd_label *label); /* slot < LABEL_SLOTS; grows */
+void fwd_label_set(struct fwd_tables *t, uint32_t slot,
+                   struct fwd_label *label); /* slot < LABEL_SLOTS; grows */
 struct fwd_label *fwd_label_clear(struct fwd_tables *t, uint32_t slot);
 void fwd_handle_add(struct fwd_tables *t, struct fwd_handle *h);
 void fwd_handle_remove(struct fwd_tables *t, struct fwd_handle *h);
@@ -145,7 +151,7 @@ void fwd_transform_remove(struct fwd_tables *t, struct fwd_tunnel *tunnel);
  * outer ECN bits of what is sent are taken from packet.arrival.ecn.  Lane 0 passes beside the transform: control repeats
  * what is lost by itself. */
 
-/* ---- the worker's engine ------------------------------------------------------------------------------------------ */
+/* ---- the worker's engine ---- */
 
 struct forward_settings {
     unsigned worker, workers;  /* this one, and how many                                        */
@@ -157,14 +163,16 @@ struct forward_settings {
 };
 
 struct forward;
-struct forward *forward_new(const struct forward_settings *s, struct fwd_tables *t, struct packet_pool *pool);
+struct forward *forward_new(const struct forward_settings *s, struct fwd_tables *t,
+                            struct packet_pool *pool);
 void forward_free(struct forward *f);
 
 /* A flow that stood before this process started.  Without it the peer's packets would be taken for a new flow of the
  * peer's, and be dropped where the policy does not allow that. */
 struct forward_flow {
     uint8_t protocol;
-    bool ours; /* a program here started it; else the policy is asked, whatever a program here goes on to say on it */
+    bool
+        ours; /* a program here started it; else the policy is asked, whatever a program here goes on to say on it */
     uint16_t local_port, remote_port;
     struct ip_address handle4, handle6; /* the peer's; family 0: none */
 };
@@ -189,15 +197,15 @@ instant forward_deadline(const struct forward *f);
 enum forward_out_kind { FORWARD_SEND, FORWARD_CAPTURE, FORWARD_PUNT, FORWARD_HANDOVER };
 
 enum forward_punt {
-    PUNT_CONTROL,       /* a record of lane 0, sealed                                   packet = record     */
-    PUNT_HANDSHAKE,     /* WIRE_OPEN .. WIRE_ERROR                                      packet = message    */
-    PUNT_MODULE,        /* the overlay module's own protocol                            packet = what is left after peeling */
-    PUNT_NEED_PATH,     /* to a handle without a path; `id` = handle id                 packet = IP packet as captured      */
-    PUNT_NEED_KEY,      /* to or from a parked path; `id` = path id                     packet = IP packet, or record (from_capture tells) */
+    PUNT_CONTROL, /* a record of lane 0, sealed                                   packet = record     */
+    PUNT_HANDSHAKE, /* WIRE_OPEN .. WIRE_ERROR                                      packet = message    */
+    PUNT_MODULE, /* the overlay module's own protocol                            packet = what is left after peeling */
+    PUNT_NEED_PATH, /* to a handle without a path; `id` = handle id                 packet = IP packet as captured      */
+    PUNT_NEED_KEY, /* to or from a parked path; `id` = path id                     packet = IP packet, or record (from_capture tells) */
     PUNT_UNKNOWN_LABEL, /* candidate for PATH_ERROR (rate limited by the worker)        packet = record     */
-    PUNT_ACTIVE,        /* lane.watch was set and a record went; `id` = path id         no packet           */
-    PUNT_MOVED,         /* a record of a one-hop path opened but came from elsewhere; `id` = path id; packet = empty, with arrival */
-    PUNT_TRANSIT_BIG,   /* a record too large for the next tunnel; `id` = slot          packet = record header only */
+    PUNT_ACTIVE, /* lane.watch was set and a record went; `id` = path id         no packet           */
+    PUNT_MOVED, /* a record of a one-hop path opened but came from elsewhere; `id` = path id; packet = empty, with arrival */
+    PUNT_TRANSIT_BIG, /* a record too large for the next tunnel; `id` = slot          packet = record header only */
 };
 
 struct forward_out {
@@ -225,8 +233,8 @@ struct drop_counters *forward_drops(struct forward *f);
 /* Seals one record on a lane of a path and runs the tunnel's recipe: used for data by forward.c and for lane 0 by the
  * control thread.  `p` holds the plaintext, has headroom, and becomes the datagram.  *ret gets the send fields (kind
  * FORWARD_SEND).  False: *ret_reason says why; the packet stays the caller's.  A transform of the tunnel is passed by. */
-bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, instant now, struct packet *p,
-                  struct forward_out *ret, enum drop_reason *ret_reason);
+bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, instant now,
+                  struct packet *p, struct forward_out *ret, enum drop_reason *ret_reason);
 
 /* Helpers for owners of lanes and paths. */
 struct lane *lane_new(uint8_t index);

@@ -18,7 +18,7 @@
 #define ICMP_A_SECOND 1000
 #define SEGMENT_LEAST 128 /* TCP payload below which more packets cost more than pieces */
 
-/* ---- what the program gets to hear --------------------------------------------------------- */
+/* ---- what the program gets to hear ---- */
 
 /* Answers `p` with an ICMP error in the name of its destination; says nothing where that is not
  * allowed. */
@@ -38,7 +38,7 @@ static void answer(struct forward *f, instant now, const struct packet *p,
         packet_give_back(error);
 }
 
-/* ---- lanes -------------------------------------------------------------------------------- */
+/* ---- lanes ---- */
 
 static uint32_t flow_hash(const struct packet *p, const struct ip_view *v)
 {
@@ -59,7 +59,7 @@ static unsigned choose_lane(const struct outgoing *x)
     return 1 + flow_hash(x->p, &x->view) % (x->path->lanes - 1u);
 }
 
-/* ---- into records ------------------------------------------------------------------------- */
+/* ---- into records ---- */
 
 static void seal_and_send(struct outgoing *x, uint8_t flags, struct packet *p)
 {

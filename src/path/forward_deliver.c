@@ -26,7 +26,7 @@ struct inner {
     struct ip_view view;
 };
 
-/* ---- flows -------------------------------------------------------------------------------- */
+/* ---- flows ---- */
 
 /* A number for the peer: handles are unique and keep to the peer.  The IPv6 pool's addresses are
  * random in their last bytes. */
@@ -84,7 +84,7 @@ static bool quotes_our_flow(struct inner *x)
     return flow_seen(x->f->ours, &key, x->now) || flow_seen(x->f->theirs, &key, x->now);
 }
 
-/* ---- policy ------------------------------------------------------------------------------- */
+/* ---- policy ---- */
 
 static bool line_allows(const struct fwd_allow *line, const struct ip_view *v)
 {
@@ -132,7 +132,7 @@ static bool admitted(struct inner *x)
     return true;
 }
 
-/* ---- the packet --------------------------------------------------------------------------- */
+/* ---- the packet ---- */
 
 static bool kind_fits(uint8_t flags, const struct packet *p, enum drop_reason *ret_reason)
 {

@@ -397,7 +397,7 @@ static void test_moved(void **state)
     pair_done(&x);
 }
 
-/* ---- policy ------------------------------------------------------------------------------- */
+/* ---- policy ---- */
 
 /* Does the packet of A come out at B? */
 static bool passes(struct pair *x, const struct craft *c)

@@ -20,7 +20,7 @@ struct endpoint side_endpoint(char letter)
     return (struct endpoint){.ip = numbered("192.0.2.0", letter), .port = (uint16_t)(letter * 101)};
 }
 
-/* ---- keys --------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static void key_bytes(char from, char to, unsigned lane, uint8_t epoch, uint8_t ret[32])
 {
@@ -62,7 +62,7 @@ void side_keys(struct side *s, char peer, uint8_t epoch)
         side_key(s, peer, i, epoch);
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 struct recipe *side_recipe(char from, char to, uint16_t mtu)
 {
@@ -168,7 +168,7 @@ void side_done(struct side *s)
     free(s->policy);
 }
 
-/* ---- outputs ------------------------------------------------------------------------------ */
+/* ---- outputs ---- */
 
 static void outs_add(struct outs *o, const struct forward_out *out)
 {
@@ -210,7 +210,7 @@ void side_pull(struct side *s, unsigned worker, struct outs *ret)
         outs_add(ret, &out);
 }
 
-/* ---- in ----------------------------------------------------------------------------------- */
+/* ---- in ---- */
 
 static struct packet *filled(struct side *s, unsigned worker, const void *bytes, size_t size)
 {
@@ -280,7 +280,7 @@ void side_carry(struct outs *o, struct side *to, char from, struct outs *ret)
     side_settle(to, ret);
 }
 
-/* ---- counters ----------------------------------------------------------------------------- */
+/* ---- counters ---- */
 
 uint64_t side_drops(struct side *s, enum drop_reason reason)
 {

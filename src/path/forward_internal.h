@@ -104,7 +104,7 @@ struct transform_list {
     struct fwd_tunnel *tunnel[];
 };
 
-/* ---- forward.c ---------------------------------------------------------------------------- */
+/* ---- forward.c ---- */
 
 /* Counts and gives back.  Where a path is known its own counter goes up too. */
 void forward_drop(struct forward *f, struct packet *p, enum drop_reason reason);
@@ -170,14 +170,14 @@ void forward_send(struct forward *f, const struct recipe *recipe, uint8_t ecn, s
 void forward_send_record(struct forward *f, instant now, const struct recipe *recipe, uint8_t ecn,
                          struct packet *p);
 
-/* ---- forward_tables.c --------------------------------------------------------------------- */
+/* ---- forward_tables.c ---- */
 
 const struct ip_address *fwd_tun_address(const struct fwd_tables *t, unsigned family);
 bool fwd_pool_holds(const struct fwd_tables *t, const struct ip_address *ip);
 const struct peel_table *fwd_socket_peel(struct fwd_tables *t, uint16_t socket);
 const struct transform_list *fwd_transforms(struct fwd_tables *t); /* may be NULL */
 
-/* ---- forward_capture.c, forward_cut.c ------------------------------------------------------- */
+/* ---- forward_capture.c, forward_cut.c ---- */
 
 void forward_capture_one(struct forward *f, instant now, struct packet *p);
 /* A packet that is none of the kernel's super-packets, routed, in one or more records. */
@@ -185,7 +185,7 @@ void forward_send_packet(struct outgoing *x);
 /* A super-packet. */
 void forward_send_super(struct outgoing *x);
 
-/* ---- forward_underlay.c --------------------------------------------------------------------- */
+/* ---- forward_underlay.c ---- */
 
 /* A datagram, not peeled yet. */
 void forward_datagram(struct forward *f, instant now, const struct peel_table *peel,
@@ -198,7 +198,7 @@ struct fwd_label *forward_label_of(struct forward *f, uint32_t value, enum drop_
 struct record_opener *forward_opener_of(struct lane *lane, const struct record_header *h);
 void forward_open(struct incoming *x);
 
-/* ---- forward_transit.c, forward_run.c ------------------------------------------------------- */
+/* ---- forward_transit.c, forward_run.c ---- */
 
 void forward_transit(struct forward *f, instant now, struct fwd_transit *t,
                      const struct record_header *h, struct packet *p);
@@ -207,7 +207,7 @@ bool forward_transit_run(struct forward *f, instant now, struct packet *p);
 /* A run of datagrams. */
 void forward_run(struct forward *f, instant now, const struct peel_table *peel, struct packet *p);
 
-/* ---- forward_deliver.c ---------------------------------------------------------------------- */
+/* ---- forward_deliver.c ---- */
 
 /* A packet as it was sealed, and its record's flags. */
 void forward_deliver(struct forward *f, instant now, struct fwd_path *path, uint8_t flags,
@@ -216,7 +216,7 @@ void forward_deliver(struct forward *f, instant now, struct fwd_path *path, uint
 void forward_flow_sent(struct forward *f, instant now, const struct fwd_path *path,
                        const struct ip_view *v);
 
-/* ---- forward_merge.c ------------------------------------------------------------------------ */
+/* ---- forward_merge.c ---- */
 
 /* Where the packet in this record probably goes on; NULL: nowhere. */
 struct merge *forward_merge_expect(struct forward *f, const struct fwd_path *path, uint8_t flags,
@@ -235,7 +235,7 @@ void forward_merge_give(struct forward *f, const struct fwd_path *path, uint8_t 
 /* The batch is over. */
 void forward_merge_end(struct forward *f);
 
-/* ---- forward_pieces.c --------------------------------------------------------------------- */
+/* ---- forward_pieces.c ---- */
 
 /* Keeps a piece, and delivers the packet when this was the last one missing. */
 void forward_pieces_add(struct forward *f, instant now, struct fwd_path *path, struct lane *lane,
@@ -246,7 +246,7 @@ void forward_pieces_done(struct forward *f);
 /* The lane is freed: by the control thread. */
 void forward_pieces_abandon(struct lane_pieces *pieces);
 
-/* ---- forward_transform.c ------------------------------------------------------------------ */
+/* ---- forward_transform.c ---- */
 
 /* Gives a record to a transform and goes on with what comes out. */
 void forward_transform_input(struct forward *f, instant now, const struct recipe *recipe,

@@ -82,7 +82,7 @@ static size_t make_control(struct side *a, size_t size, uint8_t *out)
     return size;
 }
 
-/* ---- all kinds in one run ----------------------------------------------------------------- */
+/* ---- all kinds in one run ---- */
 
 static void test_each_goes_its_way(void **state)
 {
@@ -264,7 +264,7 @@ static void test_peeled(void **state)
     side_done(&b);
 }
 
-/* ---- workers ------------------------------------------------------------------------------ */
+/* ---- workers ---- */
 
 static uint16_t port_of_lane(struct side *a, unsigned lane)
 {
@@ -316,7 +316,7 @@ static void test_other_workers(void **state)
     side_done(&b);
 }
 
-/* ---- gateways ----------------------------------------------------------------------------- */
+/* ---- gateways ---- */
 
 static void test_gateway_keeps_the_run(void **state)
 {

@@ -236,7 +236,7 @@ static void test_congestion_window_reduced(void **state)
     pair_done(&x);
 }
 
-/* ---- too large ---------------------------------------------------------------------------- */
+/* ---- too large ---- */
 
 /* TCP that is too large for the path is cut smaller at once, and the program is told. */
 static void test_cut_smaller(void **state)
@@ -313,7 +313,7 @@ static void test_udp_goes_in_pieces(void **state)
     }
 }
 
-/* ---- refusals and limits ------------------------------------------------------------------ */
+/* ---- refusals and limits ---- */
 
 static void test_contradictory_offload(void **state)
 {

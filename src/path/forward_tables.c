@@ -94,7 +94,7 @@ bool fwd_pool_holds(const struct fwd_tables *t, const struct ip_address *ip)
     return ip_prefix_holds(ip->family == 4 ? &t->pool4 : &t->pool6, ip);
 }
 
-/* ---- labels ------------------------------------------------------------------------------- */
+/* ---- labels ---- */
 
 void fwd_label_set(struct fwd_tables *t, uint32_t slot, struct fwd_label *label)
 {
@@ -126,7 +126,7 @@ struct fwd_label *fwd_label_find(struct fwd_tables *t, uint32_t slot)
     return atomic_load_explicit(&chunk->slot[slot % CHUNK_SLOTS], memory_order_acquire);
 }
 
-/* ---- handles ------------------------------------------------------------------------------ */
+/* ---- handles ---- */
 
 /* Handles are drawn at random by us, so nobody can choose addresses that collide: FNV-1a will do.
  */
@@ -223,7 +223,7 @@ void fwd_handle_remove(struct fwd_tables *t, struct fwd_handle *h)
     handle_remove(t, h, 6);
 }
 
-/* ---- sockets and transforms --------------------------------------------------------------- */
+/* ---- sockets and transforms ---- */
 
 void fwd_socket_set(struct fwd_tables *t, uint16_t socket, const struct peel_table *peel)
 {

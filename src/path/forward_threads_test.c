@@ -190,7 +190,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/* ---- the control thread ------------------------------------------------------------------- */
+/* ---- the control thread ---- */
 
 static void release_sealer(void *sealer)
 {

@@ -69,7 +69,7 @@ void forward_transit(struct forward *f, instant now, struct fwd_transit *t,
         forward_send(f, out, p->arrival.ecn, p);
 }
 
-/* ---- runs --------------------------------------------------------------------------------- */
+/* ---- runs ---- */
 
 /* The transit of a record that may go on inside its run; NULL: it may not, or is something else. */
 static struct fwd_transit *transit_of(struct forward *f, const struct arrival *from,

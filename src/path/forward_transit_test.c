@@ -158,7 +158,7 @@ static void test_no_move_over_gateways(void **state)
     chain_done(&c);
 }
 
-/* ---- workers ------------------------------------------------------------------------------ */
+/* ---- workers ---- */
 
 static struct craft flow(unsigned port, bool back)
 {

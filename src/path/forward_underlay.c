@@ -13,7 +13,7 @@
  * Nothing that a stranger sends changes any state before record_open() said that it is no stranger,
  * except for counters. */
 
-/* ---- the path ends here ------------------------------------------------------------------- */
+/* ---- the path ends here ---- */
 
 /* A record opened that came from elsewhere: the neighbour has moved, unless this is an old record.
  */
@@ -173,7 +173,7 @@ static void end_record(struct forward *f, instant now, struct fwd_path *path,
         open_alone(f, now, path, path->lane[lane], h, p);
 }
 
-/* ---- by label ----------------------------------------------------------------------------- */
+/* ---- by label ---- */
 
 /* Answers to records of lane 0 tell a neighbour that its link is gone; the flood of data that went
  * on after we were restarted may not use them up. */
@@ -278,7 +278,7 @@ void forward_message(struct forward *f, instant now, struct packet *p)
         forward_drop(f, p, DROP_GARBAGE);
 }
 
-/* ---- by socket ---------------------------------------------------------------------------- */
+/* ---- by socket ---- */
 
 void forward_datagram(struct forward *f, instant now, const struct peel_table *peel,
                       struct packet *p)

@@ -151,7 +151,8 @@ bool gateway_accept(struct path_engine *e, instant now, struct path *link, struc
 
     if (!t || t->out.neighbour != link->first)
         return false;
-    if (!t->in.neighbour->link || !transit_may_pass(e, now, link->first) || (t->accepted && t->out.label_out != m->label))
+    if (!t->in.neighbour->link || !transit_may_pass(e, now, link->first) ||
+        (t->accepted && t->out.label_out != m->label))
         return true;
     if (!t->accepted) {
         t->accepted = true;
@@ -212,9 +213,7 @@ bool gateway_refuse(struct path_engine *e, instant now, struct path *link,
     return true;
 }
 
-/* ---- links come and go
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- links come and go ---- */
 
 void gateway_link_up(struct path_engine *e, instant now, struct neighbour *n)
 {

@@ -1,8 +1,11 @@
 /* The table of handles.
  *
- *   take ----> LIVE, named ----> LIVE, not named    (a newer key took the name; traffic goes on,
- * the name resolves elsewhere) |  ^                 | release |  | take            | release v  | v
- *              QUARANTINED  <---------+
+ *   take ----> LIVE, named ----> LIVE, not named     a newer key took the name: traffic goes on,
+ *                |  ^                   |            the name resolves elsewhere
+ *        release |  | take              | release
+ *                v  |                   v
+ *              QUARANTINED  <-----------+
+ *                |
  *                | 48 h after the last use, and the host knows of no flow
  *                v
  *              gone: the addresses are free
@@ -63,8 +66,7 @@ void handle_table_free(struct handle_table *table)
     free(table);
 }
 
-/* ---- entries ------------------------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 static void user_count(struct handle_table *table, uint32_t user, int by)
 {
@@ -193,8 +195,7 @@ void handle_entry_way(struct handle_entry *e, const char *way)
     e->h.way = e->way = copy;
 }
 
-/* ---- taking and releasing -----------------------------------------------------------------------
- */
+/* ---- taking and releasing ---- */
 
 static bool way_differs(const struct handle_entry *e, const char *way)
 {
@@ -328,8 +329,7 @@ void handle_recycle(struct handle_table *table, int64_t wall, uint32_t id, bool 
     handle_journal_gone(table, id);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 const struct handle *handle_by_id(const struct handle_table *table, uint32_t id)
 {

@@ -40,8 +40,7 @@ enum record_kind { RECORD_BEGIN = 1, RECORD_PUT = 2, RECORD_TOUCH = 3, RECORD_GO
 #define FLAG_V6    4
 #define FLAG_WAY   8
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void bytes_add(struct handle_bytes *b, const void *bytes, size_t size)
 {
@@ -212,8 +211,7 @@ void handle_snapshot_written(struct handle_table *table, size_t size)
             table->slots[i]->journaled_wall = table->slots[i]->h.last_used_wall;
 }
 
-/* ---- replay -------------------------------------------------------------------------------------
- */
+/* ---- replay ---- */
 
 /* A record is read whole before anything is changed. */
 static bool whole(const struct reader *r)

@@ -105,9 +105,7 @@ void path_count(const struct path_engine *e, struct path_count *ret)
     };
 }
 
-/* ---- the way to a name
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the way to a name ---- */
 
 static const struct config_rule *rule_for(const struct path_engine *e,
                                           const struct overlay_name *name)

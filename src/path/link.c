@@ -145,9 +145,7 @@ void link_hurry(struct path_engine *e, instant now, struct neighbour *n)
     link_repeat(e, now, n->opening);
 }
 
-/* ---- what came back
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- what came back ---- */
 
 static void cookie_received(struct path_engine *e, instant now, struct path *p,
                             const struct clear_reply *m)

@@ -47,9 +47,7 @@ static bool refuse(struct path_engine *e, instant now, unsigned instance,
     return true;
 }
 
-/* ---- cookies
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- cookies ---- */
 
 static void cookie_secrets_age(struct path_engine *e, instant now)
 {
@@ -127,9 +125,7 @@ static bool admitted(struct path_engine *e, instant now, unsigned instance,
     return false;
 }
 
-/* ---- OPEN
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- OPEN ---- */
 
 /* Which secret made mac1?  -1: none of ours. */
 static int secret_of(const struct instance *in, const uint8_t *bytes, const struct clear_open *m)
@@ -247,8 +243,7 @@ void link_open_received(struct path_engine *e, instant now, unsigned instance,
         open_stranger(e, now, instance, from, &m, id, (unsigned)secret);
 }
 
-/* ---- PATH_ERROR without keys
- * ----------------------------------------------------------------------------------------- */
+/* ---- PATH_ERROR without keys ---- */
 
 /* It names a label that we send to: at an end the record that it quotes must be ours, a gateway
  * only passes it on. */

@@ -122,9 +122,7 @@ bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n
     return n->link != NULL;
 }
 
-/* ---- what modules say
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- what modules say ---- */
 
 void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel,
                     const struct recipe *recipe)

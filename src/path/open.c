@@ -13,9 +13,7 @@
 
 #define CHAIN_TEXT (CHAIN_MAX * (NAME_TEXT + 5))
 
-/* ---- names of a path
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- names of a path ---- */
 
 void path_set_id(struct path_engine *e, struct path *p, const uint8_t id[HANDSHAKE_ID])
 {
@@ -64,9 +62,7 @@ size_t path_target_size(const struct path *p)
     return via ? (size_t)(via - p->chain) : strlen(p->chain);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void first_join(struct path *p, struct neighbour *n)
 {
@@ -167,8 +163,7 @@ void path_free(struct path_engine *e, struct path *p)
     e->paths--;
 }
 
-/* ---- beginning and failing
- * ------------------------------------------------------------------------------------------- */
+/* ---- beginning and failing ---- */
 
 void path_hint(struct path *p, const char *format, ...)
 {
@@ -302,9 +297,7 @@ void path_fail(struct path_engine *e, instant now, struct path *p, const char *r
         fail_waiting(e, now, p->first, unknown_host, text);
 }
 
-/* ---- message 2
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- message 2 ---- */
 
 static bool judge_target(struct path_engine *e, instant now, struct path *p, const struct noise *n,
                          const char *said, const struct vouch *vouch, struct judgement *ret)

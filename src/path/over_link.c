@@ -8,8 +8,7 @@
 
 static const uint8_t no_secret[32];
 
-/* ---- initiator: message 1
- * --------------------------------------------------------------------------------------------- */
+/* ---- initiator: message 1 ---- */
 
 static void make_message(struct path_engine *e, struct path *p)
 {
@@ -71,9 +70,7 @@ void open_over_link(struct path_engine *e, instant now, struct path *p)
     alive_schedule(e, now, p);
 }
 
-/* ---- responder
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- responder ---- */
 
 void refuse_over_link(struct path_engine *e, instant now, struct path *link,
                       const uint8_t id[HANDSHAKE_ID], unsigned code, const char *text)
@@ -219,8 +216,7 @@ void open_confirm_receive(struct path_engine *e, instant now, struct path *link,
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
 }
 
-/* ---- initiator: what came back
- * ---------------------------------------------------------------------------------------- */
+/* ---- initiator: what came back ---- */
 
 void open_accept_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
 {

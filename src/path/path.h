@@ -30,8 +30,8 @@ struct path_instance {
 struct path_settings {
     const struct config *config; /* outlives the engine, or until path_reload() */
     const struct path_instance *instance;
-    unsigned data_lanes; /* 1 to 15: how many lanes we want for data    */
-    bool prefer_chacha;  /* which AEAD we offer first                    */
+    unsigned data_lanes;      /* 1 to 15: how many lanes we want for data    */
+    bool prefer_chacha;       /* which AEAD we offer first                    */
     enum aead_choice library; /* who computes it                         */
     struct fwd_tables *tables;
     struct epoch *epoch;
@@ -50,7 +50,8 @@ void path_open(struct path_engine *e, instant now, const struct name_chain *chai
 /* A packet wants out on a path that is parked: wakes it.  False when the path is gone. */
 bool path_wake(struct path_engine *e, instant now, uint32_t path);
 /* The owner gives the path the addresses that stand for the peer; only then data flows. */
-void path_attach(struct path_engine *e, uint32_t path, const struct ip_address *handle4, const struct ip_address *handle6);
+void path_attach(struct path_engine *e, uint32_t path, const struct ip_address *handle4,
+                 const struct ip_address *handle6);
 /* Ends a path: says CLOSE to the peer. */
 void path_close(struct path_engine *e, instant now, uint32_t path, const char *reason);
 void path_close_all(struct path_engine *e, instant now, const char *reason);
@@ -58,21 +59,24 @@ void path_close_all(struct path_engine *e, instant now, const char *reason);
 void path_ping(struct path_engine *e, instant now, uint32_t path, uint64_t cookie);
 
 /* From workers and sockets.  `bytes` are a message of wire type 0xC1..0xDF, or a record of lane 0. */
-void path_datagram(struct path_engine *e, instant now, unsigned instance, const struct arrival *from, const uint8_t *bytes,
-                   size_t size);
-void path_unknown_label(struct path_engine *e, instant now, unsigned instance, const struct arrival *from,
-                        const uint8_t *record, size_t size);
+void path_datagram(struct path_engine *e, instant now, unsigned instance,
+                   const struct arrival *from, const uint8_t *bytes, size_t size);
+void path_unknown_label(struct path_engine *e, instant now, unsigned instance,
+                        const struct arrival *from, const uint8_t *record, size_t size);
 void path_moved(struct path_engine *e, instant now, uint32_t path, const struct arrival *from);
 void path_active(struct path_engine *e, instant now, uint32_t path);
 void path_transit_too_big(struct path_engine *e, instant now, uint32_t slot);
 
 /* From overlay modules, by tunnel number. */
-void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel, const struct recipe *recipe);
-void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, bool unknown_host, const char *reason);
-void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote, size_t size,
-                         size_t fits);
+void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel,
+                    const struct recipe *recipe);
+void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, bool unknown_host,
+                        const char *reason);
+void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
+                         size_t size, size_t fits);
 /* A module's message for its neighbour; false: there is no link on that tunnel. */
-bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel, const uint8_t *bytes, size_t size);
+bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel, const uint8_t *bytes,
+                       size_t size);
 
 /* The machine slept or its addresses changed: ask all neighbours now. */
 void path_check_all(struct path_engine *e, instant now);
@@ -85,8 +89,8 @@ bool path_is_under_load(const struct path_engine *e, instant now);
 void path_reload(struct path_engine *e, instant now, const struct config *config);
 /* Other secrets of an instance, for handshakes from now on; what stands was proven and stays.  True when they are not the
  * same as before. */
-bool path_reload_secrets(struct path_engine *e, instant now, unsigned instance, const uint8_t (*secret)[32],
-                         unsigned count);
+bool path_reload_secrets(struct path_engine *e, instant now, unsigned instance,
+                         const uint8_t (*secret)[32], unsigned count);
 /* Forgets the key bound to a name, closes its paths.  False: no such name. */
 bool path_forget(struct path_engine *e, instant now, const char *name);
 
@@ -94,23 +98,23 @@ void path_advance(struct path_engine *e, instant now);
 instant path_deadline(const struct path_engine *e);
 
 enum path_out_kind {
-    PATH_OUT_SEND,           /* a finished datagram: socket, local, remote, tos, bytes              */
-    PATH_OUT_ANSWER,         /* bytes for `from`, through instance `instance`, without a tunnel      */
-    PATH_OUT_TUNNEL_OPEN,    /* instance, tunnel, host                                               */
-    PATH_OUT_TUNNEL_ACCEPT,  /* instance, tunnel, host, from                                         */
-    PATH_OUT_TUNNEL_MOVED,   /* instance, tunnel, from                                               */
+    PATH_OUT_SEND,        /* a finished datagram: socket, local, remote, tos, bytes              */
+    PATH_OUT_ANSWER,      /* bytes for `from`, through instance `instance`, without a tunnel      */
+    PATH_OUT_TUNNEL_OPEN, /* instance, tunnel, host                                               */
+    PATH_OUT_TUNNEL_ACCEPT, /* instance, tunnel, host, from                                         */
+    PATH_OUT_TUNNEL_MOVED, /* instance, tunnel, from                                               */
     PATH_OUT_TUNNEL_SUSPECT, /* instance, tunnel                                                     */
-    PATH_OUT_TUNNEL_CLOSE,   /* instance, tunnel                                                     */
-    PATH_OUT_LINK_MESSAGE,   /* instance, tunnel, bytes                                              */
+    PATH_OUT_TUNNEL_CLOSE, /* instance, tunnel                                                     */
+    PATH_OUT_LINK_MESSAGE, /* instance, tunnel, bytes                                              */
     /* path: stands for (name, key), until the next UP or DOWN about them; give it a handle and path_attach(); cookie when
      * asked for.  By the time it is read the path may be lost again: what follows says so. */
     PATH_OUT_UP,
-    PATH_OUT_DOWN,           /* path: no longer the one for (name, key); `reason`                    */
-    PATH_OUT_FAILED,         /* cookie: `reason`; `unknown_host` when the name does not exist        */
-    PATH_OUT_INJECT,         /* a record that woke a path: again through the data path; bytes, from  */
-    PATH_OUT_PONG,           /* cookie, path, rtt                                                    */
-    PATH_OUT_KNOWN,          /* bytes to append to the file of known names                           */
-    PATH_OUT_NOTICE,         /* level (syslog), reason: for the log                                  */
+    PATH_OUT_DOWN,   /* path: no longer the one for (name, key); `reason`                    */
+    PATH_OUT_FAILED, /* cookie: `reason`; `unknown_host` when the name does not exist        */
+    PATH_OUT_INJECT, /* a record that woke a path: again through the data path; bytes, from  */
+    PATH_OUT_PONG,   /* cookie, path, rtt                                                    */
+    PATH_OUT_KNOWN,  /* bytes to append to the file of known names                           */
+    PATH_OUT_NOTICE, /* level (syslog), reason: for the log                                  */
 };
 
 /* Pointers are valid until the next call. */
@@ -132,16 +136,16 @@ struct path_out {
 };
 bool path_output(struct path_engine *e, struct path_out *ret);
 
-/* ---- looking ------------------------------------------------------------------------------------------------------ */
+/* ---- looking ---- */
 
 struct path_info {
     uint32_t path;
-    const char *name;           /* of the peer                                        */
-    const char *self;           /* our name towards it                                */
-    const uint8_t *key;         /* X25519                                             */
-    const char *state;          /* "opening", "up", "parked", "draining"              */
-    const char *identity;       /* "bound on first use", "vouched for by gate.west.ip"... */
-    const char *chain;          /* as a name with .via.                               */
+    const char *name;     /* of the peer                                        */
+    const char *self;     /* our name towards it                                */
+    const uint8_t *key;   /* X25519                                             */
+    const char *state;    /* "opening", "up", "parked", "draining"              */
+    const char *identity; /* "bound on first use", "vouched for by gate.west.ip"... */
+    const char *chain;    /* as a name with .via.                               */
     bool one_hop, initiator, current;
     unsigned lanes;
     uint8_t epoch;
@@ -150,12 +154,13 @@ struct path_info {
     uint64_t records_in, records_out, bytes_in, bytes_out, rekeys;
     instant rtt, since, heard, sent; /* rtt 0: not measured                           */
     uint32_t tunnel;
-    unsigned instance;          /* of the first hop                                   */
-    struct endpoint remote;     /* of the first hop                                   */
-    unsigned travelled;         /* links that the path crosses                        */
+    unsigned instance;      /* of the first hop                                   */
+    struct endpoint remote; /* of the first hop                                   */
+    unsigned travelled;     /* links that the path crosses                        */
 };
 /* Calls for every path (closed ones excluded). */
-void path_each(struct path_engine *e, void (*look)(void *context, const struct path_info *info), void *context);
+void path_each(struct path_engine *e, void (*look)(void *context, const struct path_info *info),
+               void *context);
 bool path_info(struct path_engine *e, uint32_t path, struct path_info *ret);
 /* The path in use for a peer; false: none.  `key` NULL: whichever key the name has. */
 bool path_find(struct path_engine *e, const char *name, const uint8_t *key, uint32_t *ret_path);
@@ -170,7 +175,8 @@ struct path_transit_info {
     uint64_t records, bytes;
     instant since, idle_since;
 };
-void path_each_transit(struct path_engine *e, void (*look)(void *context, const struct path_transit_info *info),
+void path_each_transit(struct path_engine *e,
+                       void (*look)(void *context, const struct path_transit_info *info),
                        void *context);
 
 struct path_known_info {
@@ -178,15 +184,17 @@ struct path_known_info {
     const uint8_t *key;
     const char *how; /* "first use", "vouched for by ..." */
 };
-void path_each_known(struct path_engine *e, void (*look)(void *context, const struct path_known_info *info), void *context);
+void path_each_known(struct path_engine *e,
+                     void (*look)(void *context, const struct path_known_info *info),
+                     void *context);
 
 /* The whole file of known names, for an owner who could not append: malloc'd, not a string. */
 char *path_known_text(const struct path_engine *e, size_t *ret_size);
 
 /* Rules add the `via`: the chain the name is really reached by.  False with a reason when no instance of ours and no rule
  * leads there. */
-bool path_route(const struct path_engine *e, const struct name_chain *asked, struct name_chain *ret, char *reason,
-                size_t reason_size);
+bool path_route(const struct path_engine *e, const struct name_chain *asked, struct name_chain *ret,
+                char *reason, size_t reason_size);
 
 struct drop_counters *path_drops(struct path_engine *e);
 /* For tests: objects alive, so that leaks of labels show. */

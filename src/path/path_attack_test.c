@@ -64,7 +64,7 @@ static struct path_count count_of(const struct box *b)
     return c;
 }
 
-/* ---- strangers ----------------------------------------------------------------------------- */
+/* ---- strangers ---- */
 
 static void floods_of_opens_cost_cookies(struct net *net, struct box *alpha, struct box *beta,
                                          struct box *like, struct tape *tape, unsigned calm)
@@ -234,7 +234,7 @@ static void what_waits_in_halves_is_bounded(void **state)
     net_done(&net);
 }
 
-/* ---- members ------------------------------------------------------------------------------- */
+/* ---- members ---- */
 
 /* A PATH_OPEN over the sender's link to `to`, for `target`, which need not exist; the handshake is
  * a real one. */
@@ -404,7 +404,7 @@ static void what_is_passed_on_is_limited(void **state)
     trio_done(&t);
 }
 
-/* ---- memory -------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static void more_labels_than_there_are(void **state)
 {

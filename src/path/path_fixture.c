@@ -7,9 +7,7 @@
 #define SEEN_BITS (1u << 20)
 #define TEST_PORT 7777
 
-/* ---- nonces
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- nonces ---- */
 
 /* What was sealed with one (key, counter): the same bytes may be sent again, others never. */
 struct nonce {
@@ -73,9 +71,7 @@ void wire_nonces_free(struct net *net)
     }
 }
 
-/* ---- the wire
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the wire ---- */
 
 struct endpoint net_endpoint(unsigned instance, unsigned host)
 {
@@ -155,9 +151,7 @@ void wire_transmit(struct box *from, uint16_t socket, const struct endpoint *to,
         fly(net, &from->endpoint[socket], to, copy, size, due + 3 * MILLISECOND);
 }
 
-/* ---- the toy overlay
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the toy overlay ---- */
 
 static struct toy *toy_find(struct box *b, uint32_t id)
 {
@@ -276,9 +270,7 @@ void wire_toy_out(struct box *b, const struct path_out *o)
     }
 }
 
-/* ---- handles
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- handles ---- */
 
 struct grip *box_grip(struct box *b, const char *name)
 {
@@ -396,9 +388,7 @@ void wire_need_path(struct box *b, uint32_t id, const struct packet *p)
     path_open(b->e, b->net->now, &way, UINT64_C(1) << 32 | id);
 }
 
-/* ---- test packets
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- test packets ---- */
 
 void wire_delivered(struct box *b, const uint8_t *packet, size_t size)
 {

@@ -5,9 +5,7 @@
 
 #include "path/path_fixture_wire.h"
 
-/* ---- outputs
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- outputs ---- */
 
 static void notice_keep(struct box *b, const struct path_out *o)
 {
@@ -135,9 +133,7 @@ void box_pump(struct box *b)
     }
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 /* One secret per instance, the same for all who do not change it. */
 static void default_keys(struct box *b)
@@ -312,9 +308,7 @@ void net_done(struct net *net)
     wire_nonces_free(net);
 }
 
-/* ---- the clock
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- the clock ---- */
 
 static void arrive(struct net *net, const struct flight *f)
 {
@@ -397,9 +391,7 @@ void net_settle(struct net *net)
     net_run_until(net, 10 * SECOND, landed, net);
 }
 
-/* ---- asking and looking
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- asking and looking ---- */
 
 struct answer *box_open(struct box *b, const char *text)
 {
@@ -439,7 +431,7 @@ uint64_t box_drops(struct box *b, enum drop_reason reason)
     return drop_read(path_drops(b->e), reason) + drop_read(forward_drops(b->forward), reason);
 }
 
-/* ---- the tape --------------------------------------------------------------------------- */
+/* ---- the tape ---- */
 
 static bool tape_tap(struct net *net, struct box *from, const struct endpoint *to, uint8_t *bytes,
                      size_t size)
@@ -486,9 +478,7 @@ unsigned tape_count(const struct tape *t, const struct box *from, uint8_t type)
     return count;
 }
 
-/* ---- alpha, gate, beta
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- alpha, gate, beta ---- */
 
 void trio_init(struct trio *t, uint64_t seed, const char *extra)
 {

@@ -154,7 +154,7 @@ static void a_closed_path_is_released_on_the_way(void **state)
     net_done(&c.net);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void forwarding_is_closed_by_default(void **state)
 {
@@ -328,7 +328,7 @@ static void labels_run_out(void **state)
     trio_done(&t);
 }
 
-/* ---- idle ----------------------------------------------------------------------------------- */
+/* ---- idle ---- */
 
 static void an_idle_entry_goes_and_comes_again(void **state)
 {

@@ -38,7 +38,7 @@ static bool asleep(struct box *b, const char *name)
     return p->parked && !p->parking && !atomic_load(&p->fwd->lane[1]->sealer);
 }
 
-/* ---- sleeping ------------------------------------------------------------------------------- */
+/* ---- sleeping ---- */
 
 static void an_idle_path_sleeps_and_wakes(void **state)
 {
@@ -167,7 +167,7 @@ static void sleep_and_new_keys(void **state)
     }
 }
 
-/* ---- keepalive ------------------------------------------------------------------------------ */
+/* ---- keepalive ---- */
 
 static unsigned datagrams_since(const struct tape *tape, const struct box *from, instant since)
 {
@@ -259,7 +259,7 @@ static void idle_paths_close(void **state)
     trio_done(&t);
 }
 
-/* ---- cost ----------------------------------------------------------------------------------- */
+/* ---- cost ---- */
 
 static size_t heap_in_use(void)
 {

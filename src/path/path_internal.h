@@ -2,12 +2,13 @@
  *
  * Objects and who owns them (the engine owns all):
  *
- *   neighbour  another host of one of our instances: its tunnel, and the link in use (a one-hop
- * path) path       one end of a path; while it is opened by us it has an `opening` half       a
- * handshake that somebody else began, before its CONFIRM: changes nothing transit    two labels
- * joined for others peer       (name, key): the path in use towards it, and the handle addresses
- * that stand for it slot       what a label of ours stands for: exactly one path, half or transit
- * side
+ *   neighbour  another host of one of our instances: its tunnel, and the link in use (a path of
+ *              one hop)
+ *   path       one end of a path; while it is opened by us it has an `opening`
+ *   half       a handshake that somebody else began, before its CONFIRM: changes nothing
+ *   transit    two labels joined for others
+ *   peer       (name, key): the path in use towards it, and the handle that stands for it
+ *   slot       what a label of ours stands for: exactly one path, half or side of a transit
  *
  * One idea per file: handshake.c (Noise inside our messages), link.c (messages in clear),
  * link_answer.c (what strangers get), open.c (what the initiator does), half.c (what the responder
@@ -34,15 +35,15 @@
 #include "path/path.h"
 #include "path/path_wire.h"
 
-#define HALVES_MAX         1024 /* per engine: the oldest gives way                         */
-#define HALVES_BUSY        512  /* from here on strangers must show a cookie                */
-#define HALVES_PER_SOURCE  32   /* while busy: of one address                               */
-#define HALVES_PER_LINK    128  /* that one neighbour brings: its own oldest gives way       */
-#define HALVES_PER_ORIGIN  16   /* of one initiator behind it                                */
+#define HALVES_MAX         1024      /* per engine: the oldest gives way                         */
+#define HALVES_BUSY        512       /* from here on strangers must show a cookie                */
+#define HALVES_PER_SOURCE  32        /* while busy: of one address                               */
+#define HALVES_PER_LINK    128       /* that one neighbour brings: its own oldest gives way       */
+#define HALVES_PER_ORIGIN  16        /* of one initiator behind it                                */
 #define STASHED_BYTES      (1 << 20) /* of all halves                                        */
-#define OPENS_CALM         128  /* in a second; with more, strangers must show a cookie      */
-#define OPENS_CALM_PUBLIC  32   /* where there is no secret, and anybody can make the MAC    */
-#define OPENS_PER_SOURCE   20   /* in a second, of an address that showed a cookie           */
+#define OPENS_CALM         128       /* in a second; with more, strangers must show a cookie      */
+#define OPENS_CALM_PUBLIC  32        /* where there is no secret, and anybody can make the MAC    */
+#define OPENS_PER_SOURCE   20        /* in a second, of an address that showed a cookie           */
 #define LOAD_LASTS         (10 * SECOND)
 #define ERRORS_PER_SOURCE  4    /* PATH_ERRORs in a second that one address gets             */
 #define MESSAGES_PER_LINK  2048 /* control messages in a second that one path may bring      */
@@ -385,7 +386,8 @@ bool neighbour_at(const struct neighbour *n, const struct endpoint *remote);
 /* load.c */
 /* One more; false: that is more than `most` in this second. */
 bool rate_admits(struct rate *r, instant now, unsigned most);
-bool source_admits(struct path_engine *e, instant now, enum source_kind kind, const struct ip_address *ip, unsigned most);
+bool source_admits(struct path_engine *e, instant now, enum source_kind kind,
+                   const struct ip_address *ip, unsigned most);
 /* A stranger's OPEN came: must it show a cookie? */
 bool load_judge(struct path_engine *e, instant now, unsigned instance);
 void load_init(struct path_engine *e);

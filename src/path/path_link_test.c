@@ -49,7 +49,7 @@ static uint8_t pattern_of_open(const struct two *t, unsigned nth)
     return t->tape.item[at].bytes[3];
 }
 
-/* ---- who knows whom ------------------------------------------------------------------------ */
+/* ---- who knows whom ---- */
 
 static void first_contact_is_xx_then_ik(void **state)
 {
@@ -172,7 +172,7 @@ static void lanes_are_the_larger_wish(void **state)
     two_done(&t);
 }
 
-/* ---- secrets ------------------------------------------------------------------------------- */
+/* ---- secrets ---- */
 
 static void secret(struct box *b, unsigned place, uint8_t value)
 {
@@ -245,7 +245,7 @@ static void the_other_secret_without_a_refusal(void **state)
     two_done(&t);
 }
 
-/* ---- sizes --------------------------------------------------------------------------------- */
+/* ---- sizes ---- */
 
 /* A host name of 245 characters: with ".east.ip" the longest that there is. */
 static void long_name(char out[NAME_TEXT], char letter)
@@ -287,7 +287,7 @@ static void answers_are_not_longer_than_questions(void **state)
     two_done(&t);
 }
 
-/* ---- trust --------------------------------------------------------------------------------- */
+/* ---- trust ---- */
 
 static void another_key_is_refused_until_forgotten(void **state)
 {

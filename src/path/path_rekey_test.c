@@ -139,7 +139,7 @@ static void epochs_go_round(void **state)
     net_done(&t.net);
 }
 
-/* ---- who switches when ---------------------------------------------------------------------- */
+/* ---- who switches when ---- */
 
 static bool lose_lane0_of_alpha(struct net *net, struct box *from, const struct endpoint *to,
                                 uint8_t *bytes, size_t size)
@@ -264,7 +264,7 @@ static void a_path_that_drains_meanwhile(void **state)
     }
 }
 
-/* ---- by counter ------------------------------------------------------------------------------ */
+/* ---- by counter ---- */
 
 /* As if a lane had sealed that much already. */
 static void counter_is(struct box *b, struct path *p, unsigned lane, uint64_t counter)

@@ -118,7 +118,7 @@ static void closed_by_hand(void **state)
     trio_done(&t);
 }
 
-/* ---- PATH_ERROR ------------------------------------------------------------------------------ */
+/* ---- PATH_ERROR ---- */
 
 /* An error about a record, as gate would send it. */
 static size_t make_error(const uint8_t *record, size_t size, uint8_t out[ERROR_SIZE])

@@ -43,7 +43,7 @@ static unsigned sent_to(const struct two *t, const struct endpoint *to)
     return count;
 }
 
-/* ---- cookies ------------------------------------------------------------------------------- */
+/* ---- cookies ---- */
 
 static void under_load_a_cookie_comes_first(void **state)
 {
@@ -157,7 +157,7 @@ static void many_halves_turn_cookies_on(void **state)
     two_done(&t);
 }
 
-/* ---- replays and forgeries ------------------------------------------------------------------ */
+/* ---- replays and forgeries ---- */
 
 static void a_replayed_open_changes_nothing(void **state)
 {
@@ -364,7 +364,7 @@ static void wrong_shapes(void **state)
     two_done(&t);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void one_refusal_a_second_for_each_source(void **state)
 {

@@ -112,7 +112,7 @@ static void compare_sent(struct vectors *v, const char *name, const struct box *
     compare(v, name, v->tape.item[at].bytes, v->tape.item[at].size);
 }
 
-/* ---- links ---------------------------------------------------------------------------------- */
+/* ---- links ---- */
 
 static void links(void **state)
 {
@@ -159,7 +159,7 @@ static void links(void **state)
     free(v.document);
 }
 
-/* ---- paths ---------------------------------------------------------------------------------- */
+/* ---- paths ---- */
 
 /* The message that a sealed record of lane 0 carries, opened with the receiver's keys. */
 static size_t plaintext(const struct path *receiver, const uint8_t *record, size_t size,

@@ -188,7 +188,7 @@ static void an_identity_for_each_instance(void **state)
     trio_done(&t);
 }
 
-/* ---- reload --------------------------------------------------------------------------------- */
+/* ---- reload ---- */
 
 static void reload(struct box *b, const char *instances, const char *yaml)
 {

@@ -73,9 +73,7 @@ enum message_type {
     MESSAGE_REKEY_ASK = 15,   /* responder: the keys are due; the initiator begins             */
 };
 
-/* ---- in clear
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- in clear ---- */
 
 struct clear_open {
     uint8_t version, suite, pattern;
@@ -101,8 +99,7 @@ bool clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret
 /* Returns the size, 0 when it does not fit.  The MAC of ACCEPT is left zero. */
 size_t clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size);
 
-/* ---- payloads inside the handshake
- * ------------------------------------------------------------------------------ */
+/* ---- payloads inside the handshake ---- */
 
 /* What each end says of itself.  Message 1: offers (and the name, with IK).  Message 2: choice and
  * name.  Message 3 (XX): the name.  On links messages 1 and 2 repeat the label, so that nobody can
@@ -117,8 +114,7 @@ struct handshake_payload {
 void handshake_payload_write(struct writer *w, const struct handshake_payload *p);
 bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret);
 
-/* ---- sealed on links
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sealed on links ---- */
 
 struct vouch {
     bool present;

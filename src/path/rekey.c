@@ -4,8 +4,8 @@
  *   initiator of the path                 responder
  *     REKEY{epoch+1, message 1}     ->    installs receive keys of the new epoch (old ones stay)
  *     <- REKEY_REPLY{message 2}
- *     installs both, sends on new   ->    REKEY_DONE, or data: the first record under the new keys
- * that opens tells the responder to send on them too
+ *     installs both, sends on new   ->    REKEY_DONE, or data: the first record that opens under
+ *                                         the new keys tells the responder to send on them too
  *
  * Only the initiator begins, so two rekeys never cross; a responder whose keys are due asks
  * (REKEY_ASK).  Messages are repeated until answered; when they stay without answer for as long as

@@ -244,8 +244,7 @@ void session_wake(struct path_engine *e, struct path *p)
     p->parked_lanes = NULL;
 }
 
-/* ---- what the lanes tell
- * -------------------------------------------------------------------------------------------- */
+/* ---- what the lanes tell ---- */
 
 instant session_heard(const struct path *p)
 {

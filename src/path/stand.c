@@ -17,9 +17,7 @@
 
 #include <string.h>
 
-/* ---- peers
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- peers ---- */
 
 struct path *path_current_of(struct path_engine *e, const char *chain)
 {
@@ -102,9 +100,7 @@ void peer_leave(struct path_engine *e, struct path *p)
     p->peer = NULL;
 }
 
-/* ---- current
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- current ---- */
 
 static bool is_link(const struct path *p)
 {
@@ -200,9 +196,7 @@ void stand_leave(struct path_engine *e, instant now, struct path *p, const char 
     out_text(e, "%s", reason);
 }
 
-/* ---- the path stands
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the path stands ---- */
 
 static void answer_asks(struct path_engine *e, struct ask **asks, const struct path *current)
 {

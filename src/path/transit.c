@@ -20,9 +20,7 @@ static struct transit_side *other(struct transit_side *s)
     return s == &s->transit->in ? &s->transit->out : &s->transit->in;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void side_join(struct transit_side *s, struct transit *t, struct neighbour *n)
 {
@@ -154,8 +152,7 @@ void transit_tick(struct path_engine *e, instant now, struct transit *t)
         heap_set(&e->transit_timers, &t->timer, used + limit);
 }
 
-/* ---- what is said of labels
- * -------------------------------------------------------------------------------------------- */
+/* ---- what is said of labels ---- */
 
 /* Tells a side about the label it gave us: `extra` is an MTU, or -1. */
 static void tell(struct path_engine *e, instant now, const struct transit_side *s, uint8_t type,

@@ -1,10 +1,12 @@
 /* Who is who: which key a name may show (design section 5, "Who is who").
  *
- *   pinned in the configuration           that key and no other, everywhere
- *   over a link, trust psk                the first key seen is bound to the name; another one is
- * refused over a link, trust pin                only pinned keys over gateways, an instance of ours
- * the bound key; a gateway's word never covers our own instances over gateways, another instance
- * the word of a gateway that the configuration believes, remembered as first use
+ *   pinned in the configuration     that key and no other, everywhere
+ *   over a link, trust psk          the first key seen is bound to the name; another one is refused
+ *   over a link, trust pin          only pinned keys
+ *   over gateways, an instance      the bound key; a gateway's word never covers our own instances
+ *   of ours
+ *   over gateways, another          the word of a gateway that the configuration believes,
+ *   instance                        remembered as on first use
  *
  * Known names live in a text file: "name key how" per line, "name -" forgets.  A last line without
  * its end is a write that a crash cut short, and is ignored. */

@@ -351,7 +351,8 @@ static void matches_the_documented_vectors(void **state)
     assert_string_equal(hex_write(key, 32, text),
                         "4ab205dcc8d8838e87c87b5a821ddc1112e83bb47df8f6b3796d4d00164adda0");
     for (unsigned i = 0; i < 2; i++) {
-        struct record_sealer *s = record_sealer_new(NULL, vectors[i].aead, key, 7, UINT64_C(0x01020304));
+        struct record_sealer *s =
+            record_sealer_new(NULL, vectors[i].aead, key, 7, UINT64_C(0x01020304));
         size_t size = hex_read(plain, record + RECORD_HEADER);
         size = record_seal(s, record, size, RECORD_KIND_IPV4, LABEL(0xabcde, 0x12, 3));
         assert_string_equal(hex_write(record, size, text), vectors[i].record);

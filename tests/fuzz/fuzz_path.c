@@ -50,7 +50,7 @@ static void stand(void)
     before = look();
 }
 
-/* ---- live values ---------------------------------------------------------------------------- */
+/* ---- live values ---- */
 
 static void put_id(uint8_t *at, const uint8_t id[HANDSHAKE_ID])
 {
@@ -106,7 +106,7 @@ static void dress_sealed(const struct box *from, uint8_t *bytes, size_t size)
         put_label(bytes + 1, live_label(from, false));
 }
 
-/* ---- saying it ------------------------------------------------------------------------------ */
+/* ---- saying it ---- */
 
 static void say_sealed(struct box *from, const char *peer, uint8_t *bytes, size_t size)
 {

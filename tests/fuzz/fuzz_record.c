@@ -79,7 +79,8 @@ static void tell(struct story *s, struct record_opener *o, const uint8_t key[32]
     struct record_header h;
     size_t opened;
     enum drop_reason reason;
-    struct record_sealer *sealer = record_sealer_new(NULL, CRYPTO_CHACHA20POLY1305, key, 7, counter);
+    struct record_sealer *sealer =
+        record_sealer_new(NULL, CRYPTO_CHACHA20POLY1305, key, 7, counter);
     size_t size = record_seal(sealer, record, 3, RECORD_KIND_CONTROL, 1);
     require((size == 0) == (counter >= RECORD_DEAD_AT));
     if (size) {

@@ -276,7 +276,7 @@ static void two_at_once(void **state)
     nothing_left();
 }
 
-/* --- what the system lacks --- */
+/* ---- what the system lacks ---- */
 
 static void hide(const char *folder)
 {
@@ -324,7 +324,7 @@ static void lacking(void **state)
     }
 }
 
-/* --- what the daemon keeps: nothing --- */
+/* ---- what the daemon keeps: nothing ---- */
 
 static void dropped_look(const char *user, const char *uid)
 {
@@ -354,7 +354,7 @@ static void privileges_dropped(void **state)
     dropped_look(NULL, "Uid:\t0\t0\t0\t0");
 }
 
-/* --- packets with handle addresses from outside --- */
+/* ---- packets with handle addresses from outside ---- */
 
 static void frame_send(const char *interface, const char *source, const char *destination)
 {

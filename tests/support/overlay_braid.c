@@ -172,8 +172,7 @@ static struct packet *braid_transform_output(struct transform *self, enum transf
     return first;
 }
 
-/* ---- recipes and steering
- * -------------------------------------------------------------------------------------------- */
+/* ---- recipes and steering ---- */
 
 static void outer_header(uint32_t destination, uint32_t source, uint8_t ret[BRAID_OUTER])
 {
@@ -398,8 +397,7 @@ static bool braid_answer(const struct overlay *o, const struct arrival *from, st
            make_recipe(b, source, &from->remote, NULL, NULL, ret);
 }
 
-/* ---- the module's own protocol
- * --------------------------------------------------------------------------------------- */
+/* ---- the module's own protocol ---- */
 
 static void hello_write(uint8_t bytes[BRAID_HELLO], uint8_t what, uint32_t from, uint32_t to)
 {

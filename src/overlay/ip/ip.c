@@ -7,13 +7,14 @@
  *
  *   - tunnels, in a hash by the caller's number, each in one of three states (below);
  *   - one queue of tunnels that have something to say.  A tunnel keeps *what* it wants to say as
- * flags, and the output is made when it is pulled.  So a tunnel says at most one thing of a kind,
- * always the latest, and closing a tunnel takes back what was not pulled yet;
+ *     flags, and the output is made when it is pulled.  So a tunnel says at most one thing of a kind,
+ *     always the latest, and closing a tunnel takes back what was not pulled yet;
  *   - a deadline that is the earliest `due` of all tunnels.
  *
  *      tunnel_open --> LOOKING --------------> UP <---------------- tunnel_accept
  *                         |     address known   |  suspect: next address, next place, or look the
- * name up again |                     |  moved: the neighbour's sealed record came from elsewhere
+ *                         |                     |  name up again
+ *                         |                     |  moved: a sealed record came from elsewhere
  *                         v                     v
  *                       ENDED (said FAILED)   tunnel_close
  *
