@@ -82,6 +82,15 @@ def children(pid):
         return []
 
 
+def state(pid):
+    """What a process does, one letter of /proc/PID/stat: R, S, T, Z...; X when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 def call(*argv, check=True):
     done = subprocess.run(argv, capture_output=True, text=True)
     if check and done.returncode != 0:
@@ -114,12 +123,17 @@ class Process:
         if text not in self.log():
             raise Trouble(f"{self.argv[0]} ended before it said \"{text}\": {self.log()}")
 
+    def ended(self):
+        """Has the program ended?  nsenter stops itself when its program is stopped (SIGSTOP), and sleeps on when that one
+        is killed after it: wake it."""
+        if self.popen.poll() is None and state(self.popen.pid) == "T" and state(self.pid) in "ZX":
+            os.kill(self.popen.pid, signal.SIGCONT)
+        return self.popen.poll() is not None
+
     def wait(self, limit=10):
         """Exit status, -N for a signal."""
-        try:
-            return self.popen.wait(limit)
-        except subprocess.TimeoutExpired:
-            raise Trouble(f"{self.argv[0]} did not end within {limit} s") from None
+        wait_until(self.ended, limit, lambda: f"{self.argv[0]} to end (process {self.pid}, state {state(self.pid)})")
+        return self.popen.returncode
 
     def send_signal(self, number):
         if self.running():
@@ -288,7 +302,7 @@ class Machine:
         text = []
         for path in dict.fromkeys(process.log_path for process in self.processes):
             with open(path, errors="replace") as f:
-                tail = f.read().splitlines()[-25:]
+                tail = f.read().splitlines()[-15:]
             if tail:
                 text.append(f"--- {self.name}: {os.path.basename(path)}")
                 text += ["    " + line for line in tail]
@@ -339,7 +353,7 @@ class Lab:
 
     def __exit__(self, kind, value, trace):
         if kind and issubclass(kind, Exception) and not issubclass(kind, Skip):
-            print("\n".join("# " + line for line in self.diagnose()), flush=True)
+            print("\n".join("# " + line for line in self.diagnose()), file=sys.stderr, flush=True)
         self.end()
 
     def end(self):

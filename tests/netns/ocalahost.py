@@ -52,11 +52,7 @@ def tree(pid):
 
 def alive(pid):
     """Is there such a process, and not only its remains?"""
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return netlab.state(pid) not in "ZX"
 
 
 def inner_pid(pid):

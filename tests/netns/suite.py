@@ -34,6 +34,13 @@ def comment(text):
         print(f"# {line}", flush=True)
 
 
+def report(function):
+    """Why a case failed, the assertion last.  To stderr: of a TAP test that failed meson prints nothing else."""
+    logs = [line for lab in netlab.Lab.alive for line in lab.diagnose()]
+    text = [f"in {sys.argv[0]}: {title(function)}"] + logs + traceback.format_exc().splitlines()
+    print("\n".join(f"# {line}" for line in text), file=sys.stderr, flush=True)
+
+
 def skip_all(reason):
     print(f"1..0 # SKIP {reason}", flush=True)
     sys.exit(0 if os.environ.get("OCALA_TAP") else 77)
@@ -49,9 +56,7 @@ def run_case(number, function, net):
         reason = f" # SKIP {e}"
     except Exception:  # whatever went wrong, the other cases still run
         word = "not ok"
-        comment(traceback.format_exc())
-        for lab in netlab.Lab.alive:
-            comment("\n".join(lab.diagnose()))
+        report(function)
     print(f"{word} {number} - {title(function)}{reason}", flush=True)
     comment(f"{time.monotonic() - start:.1f} s")
     return word == "ok"
@@ -77,9 +82,7 @@ def main(picture, fixture=None):
         except netlab.Skip as e:
             skip_all(e)
         except Exception:
-            comment(traceback.format_exc())
-            for lab in netlab.Lab.alive:
-                comment("\n".join(lab.diagnose()))
+            report(fixture)
             print(f"1..1\nnot ok 1 - the network of the test stands", flush=True)
             sys.exit(1)
         print(f"1..{len(chosen)}", flush=True)
