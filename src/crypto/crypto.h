@@ -72,6 +72,13 @@ bool crypto_ed25519_from_pem(const char *pem, size_t size, uint8_t ret_seed[32],
 const char *crypto_key_format(const uint8_t key[32], char out[CRYPTO_KEY_TEXT]);
 bool crypto_key_parse(const char *text, uint8_t ret[32]);
 
+/* AES-128 of single blocks under one fixed key (FIPS 197), for constructions that are made of it.
+ * One thread at a time; `in` and `out` may be the same. */
+struct crypto_block;
+struct crypto_block *crypto_block_new(const uint8_t key[16]);
+void crypto_block_free(struct crypto_block *b); /* wipes; accepts NULL */
+void crypto_block_encrypt(struct crypto_block *b, const uint8_t in[16], uint8_t out[16]);
+
 uint64_t crypto_siphash(const uint8_t key[16], const void *in, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */
 void crypto_wipe(void *p, size_t size);

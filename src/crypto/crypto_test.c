@@ -278,9 +278,26 @@ static void xaead_matches_the_draft(void **state)
     assert_false(crypto_xaead_open(key, nonce, ad, 12, sealed, size + 16, opened));
 }
 
+/* FIPS 197, appendix C.1. */
+static void aes_block(void **state)
+{
+    static const uint8_t wanted[16] = {0x69, 0xc4, 0xe0, 0xd8, 0x6a, 0x7b, 0x04, 0x30,
+                                       0xd8, 0xcd, 0xb7, 0x80, 0x70, 0xb4, 0xc5, 0x5a};
+    uint8_t key[16], block[16];
+    for (unsigned i = 0; i < 16; i++) {
+        key[i] = (uint8_t)i;
+        block[i] = (uint8_t)(i << 4 | i);
+    }
+    struct crypto_block *b = crypto_block_new(key);
+    crypto_block_encrypt(b, block, block);
+    assert_memory_equal(block, wanted, 16);
+    crypto_block_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(aes_block),
         cmocka_unit_test(sha256_matches_fips_180),
         cmocka_unit_test(hmac_matches_rfc_4231),
         cmocka_unit_test(hkdf_matches_rfc_5869),

@@ -492,8 +492,30 @@ def helper():
     seed("helper", "short", b"\x01")
 
 
+def vectors(target, letter):
+    """What the original of 2005 sent: tests/vectors/i3.txt."""
+    for line in (HERE.parent / "vectors" / "i3.txt").read_text().splitlines():
+        tag, *_, text = line.split("|")
+        if tag.startswith(letter):
+            seed(target, tag, bytes.fromhex(text))
+
+
+def i3():
+    vectors("i3_wire", "E")
+    sixteen, key = bytes(range(16)), b"k" * 16
+    there6 = b"\x30" + sixteen + b"\x12\x34"
+    trigger = bytes(32) + struct.pack(">H", 256) + sixteen
+    limited = b"\x02\x02" + trigger + there6 + key + struct.pack(">BIII", 1, 9000, 1000, 1000)
+    seed("i3_wire", "limited", b"\x10\x20\0" + struct.pack(">H", 2 + len(limited)) + limited)
+    seed("i3_wire", "sender6", b"\x10\x70\x01" + bytes(32) + struct.pack(">H", 22) + b"\x01" + there6 + b"data")
+    deep = b"\x05\0" + trigger + b"\x10\x0f" + bytes(32 * 15)
+    seed("i3_wire", "deep", b"\x10\x60\x0f" + bytes(32 * 15) + struct.pack(">H", 2 + len(deep)) + deep)
+    seed("i3_wire", "many", b"\x10\x20\0" + struct.pack(">H", 34) + b"\x07\x0a\x0b\x07" * 8)
+    seed("i3_wire", "ping", b"\x01" + bytes(39))
+
+
 def main():
-    for make in (config, control, dns, forward, handle, helper, ip, noise, path, pem, recipe, record, resolvconf, vnet):
+    for make in (config, control, dns, forward, handle, helper, i3, ip, noise, path, pem, recipe, record, resolvconf, vnet):
         make()
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target
