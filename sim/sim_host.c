@@ -118,6 +118,7 @@ static void open_sockets(struct sim_host *h)
         h->socket[i] = (struct sim_socket){.index = wanted[i].index, .at = wanted[i].listen};
         if (!h->socket[i].at.port)
             h->socket[i].at.port = (uint16_t)(49152 + entropy_below(&h->random.entropy, 16384));
+        host_socket_bound(h->host, h->sim->world.now, wanted[i].index, &h->socket[i].at);
     }
 }
 

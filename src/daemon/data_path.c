@@ -104,6 +104,7 @@ static int open_socket(struct daemon *d, const struct host_socket *s, char *err,
         udp_steer(fd, d->workers);
         open_lane_sockets(d, s, at);
     }
+    host_socket_bound(d->host, clock_now(), s->index, &at);
     p->bound[p->bound_count].index = s->index;
     p->bound[p->bound_count].at = at;
     snprintf(p->bound[p->bound_count++].instance, NAME_TEXT, "%s", s->instance);

@@ -70,6 +70,8 @@ struct host_socket {
     struct endpoint listen; /* port 0: any */
 };
 unsigned host_sockets(const struct host *h, struct host_socket *ret, unsigned max);
+/* Where the owner has bound one of them, with the port that the kernel chose. */
+void host_socket_bound(struct host *h, instant now, uint16_t index, const struct endpoint *at);
 
 /* How many bytes of each file were sound: the owner truncates the file there. */
 size_t host_file_good(const struct host *h, enum host_file file);

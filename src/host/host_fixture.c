@@ -367,6 +367,7 @@ static void open_sockets(struct machine *m)
     for (unsigned i = 0; i < m->sockets; i++) {
         assert_int_equal(wanted[i].index, i);
         m->socket[i] = wanted[i].listen;
+        host_socket_bound(m->host, m->lan->now, wanted[i].index, &m->socket[i]);
     }
 }
 

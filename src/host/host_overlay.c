@@ -188,6 +188,20 @@ unsigned host_sockets(const struct host *h, struct host_socket *ret, unsigned ma
     return count;
 }
 
+void host_socket_bound(struct host *h, instant now, uint16_t index, const struct endpoint *at)
+{
+    static const uint8_t any[16];
+    int overlay = host_overlay_of_socket(h, index);
+    if (overlay < 0)
+        return;
+    struct overlay *o = h->overlay[overlay].module;
+    struct endpoint local = *at;
+    if (!memcmp(local.ip.bytes, any, sizeof any))
+        local.ip.family = 0;
+    if (o->class->bound)
+        o->class->bound(o, now, index, &local);
+}
+
 /* ---- what modules say ---- */
 
 /* Runs a recipe on bytes that are not a record of a lane, and sends the result. */

@@ -134,6 +134,9 @@ struct overlay_class {
     /* The other end has not been heard on this tunnel: look the name up again, try another endpoint.  May be NULL. */
     void (*tunnel_suspect)(struct overlay *o, instant now, uint32_t tunnel);
 
+    /* The instance's socket is bound to that port; `local.ip` has family 0 when it takes datagrams to any address.  Said
+     * once for each socket, before anything comes in.  May be NULL. */
+    void (*bound)(struct overlay *o, instant now, uint16_t socket, const struct endpoint *local);
     /* The machine's own addresses or routes changed: source addresses in recipes may be wrong now.  May be NULL. */
     void (*underlay_changed)(struct overlay *o, instant now);
 

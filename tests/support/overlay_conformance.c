@@ -371,6 +371,9 @@ static uint64_t run(const struct overlay_class *class, const struct overlay_sett
     c.o = overlay_new(class, &s, c.now, &reason);
     if (!c.o)
         broken(&c, "it cannot start: %s", reason);
+    for (uint16_t i = 0; class->bound && i < class->sockets; i++)
+        class->bound(c.o, c.now, (uint16_t)(s.first_socket + i),
+                     &(struct endpoint){.port = (uint16_t)(7400 + i)});
     pull(&c);
     for (c.step = 0; c.step < steps; c.step++) {
         step(&c);
