@@ -83,21 +83,27 @@ const char *config_error_format(const struct config_error *error, char *out, siz
     return out;
 }
 
+static void options_done(struct config_option *options, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(options[i].key);
+        free(options[i].value);
+    }
+    free(options);
+}
+
 static void overlay_done(struct config_overlay *o)
 {
     for (unsigned i = 0; i < o->member_count; i++) {
         for (unsigned j = 0; j < o->members[i].at_count; j++)
             free(o->members[i].at[j].host);
         free(o->members[i].at);
+        options_done(o->members[i].options, o->members[i].option_count);
     }
-    for (unsigned i = 0; i < o->option_count; i++) {
-        free(o->options[i].key);
-        free(o->options[i].value);
-    }
+    options_done(o->options, o->option_count);
     for (unsigned i = 0; i < o->secret_count; i++)
         free(o->secrets[i].text);
     free(o->members);
-    free(o->options);
     free(o->listen);
     free(o->key.text);
     free(o->instance);

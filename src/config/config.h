@@ -48,18 +48,20 @@ struct config_place {
     struct config_where where;
 };
 
+/* Free-form setting for an overlay module, which judges it when the instance starts. */
+struct config_option {
+    char *key, *value;
+    struct config_where where;
+};
+
 struct config_member {
     struct overlay_name name;
     struct config_place *at; /* in order of preference; none: it dials us */
     unsigned at_count;
     bool has_key;
-    uint8_t key[CONFIG_KEY]; /* Ed25519 public */
-    struct config_where where;
-};
-
-/* Free-form setting for an overlay module, which judges it when the instance starts. */
-struct config_option {
-    char *key, *value;
+    uint8_t key[CONFIG_KEY];       /* Ed25519 public */
+    struct config_option *options; /* about this name */
+    unsigned option_count;
     struct config_where where;
 };
 

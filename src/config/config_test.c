@@ -102,6 +102,30 @@ static void shortest_file_is_six_lines(void **state)
     config_free(c);
 }
 
+static void a_member_has_options(void **state)
+{
+    struct config *c = parse_behind("    members:\n"
+                                    "      - {name: gate, options: {metric: loss, hops: none}}\n"
+                                    "      - {name: web, at: 192.0.2.1:7400}\n");
+    const struct config_member *m = c->overlays[0].members;
+    assert_int_equal(m[0].at_count, 0);
+    assert_int_equal(m[0].option_count, 2);
+    assert_string_equal(m[0].options[0].key, "metric");
+    assert_string_equal(m[0].options[0].value, "loss");
+    assert_string_equal(m[0].options[1].key, "hops");
+    assert_int_equal(m[1].option_count, 0);
+    char *printed = config_print(c);
+    struct config *again = parse_good(printed);
+    assert_int_equal(again->overlays[0].members[0].option_count, 2);
+    assert_string_equal(again->overlays[0].members[0].options[1].value, "none");
+    free(printed);
+    config_free(again);
+    config_free(c);
+    assert_refused_behind("    members:\n"
+                          "      - {name: gate, options: loss}\n",
+                          2, 31, "options");
+}
+
 static void defaults_are_filled_in(void **state)
 {
     struct config *c = parse_good(GOOD);
@@ -516,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shortest_file_is_six_lines),
+        cmocka_unit_test(a_member_has_options),
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(every_setting_of_the_host_is_read),
         cmocka_unit_test(every_setting_of_an_overlay_is_read),

@@ -106,6 +106,19 @@ static bool read_listen(struct load *l, const struct config_node *node, struct c
     return true;
 }
 
+static unsigned read_options(const struct config_node *node, struct config_option **ret)
+{
+    const struct config_node *options = config_node_child(node, "options");
+    unsigned count = 0;
+    if (!options)
+        return 0;
+    *ret = base_calloc(options->count, sizeof **ret);
+    for (const struct config_node *n = options->first; n; n = n->next)
+        (*ret)[count++] =
+            (struct config_option){base_strdup(n->key), base_strdup(n->text), n->key_where};
+    return count;
+}
+
 static bool check_member_name(struct load *l, const struct config_overlay *o, unsigned index)
 {
     const struct config_member *m = &o->members[index];
@@ -142,10 +155,11 @@ static bool read_member(struct load *l, const struct raw_member *raw,
     if (raw->key && !config_value_key(&v, m->key))
         return false;
     m->has_key = raw->key;
-    if (!m->at_count && !m->has_key)
+    m->option_count = read_options(node, &m->options);
+    if (!m->at_count && !m->has_key && !m->option_count)
         return config_fail(l->error, node->where,
                            "member '%s' says neither where it is (at: ADDRESS:PORT) nor which key "
-                           "it has (key: ...)",
+                           "it has (key: ...), and has no options",
                            m->name.text);
     if (o->trust == CONFIG_TRUST_PIN && !m->has_key)
         return config_fail(l->error, node->where,
@@ -155,18 +169,6 @@ static bool read_member(struct load *l, const struct raw_member *raw,
                            o->secret_count ? "trusts pinned keys only" : "has no secret",
                            o->secret_count ? "" : ", or a secret: to the overlay");
     return check_member_name(l, o, index);
-}
-
-static void read_options(const struct config_node *node, struct config_overlay *o)
-{
-    const struct config_node *options = config_node_child(node, "options");
-    if (!options)
-        return;
-    o->options = base_calloc(options->count, sizeof *o->options);
-    for (const struct config_node *n = options->first; n; n = n->next) {
-        struct config_option *option = &o->options[o->option_count++];
-        *option = (struct config_option){base_strdup(n->key), base_strdup(n->text), n->key_where};
-    }
 }
 
 static bool read_overlay(struct load *l, const struct raw_overlay *raw,
@@ -198,7 +200,7 @@ static bool read_overlay(struct load *l, const struct raw_overlay *raw,
         o->key = (struct config_text){base_strdup(c->key.text), c->key.where};
     if (!read_secrets(l, raw, node, o) || !read_trust(l, raw, node, o) || !read_listen(l, node, o))
         return false;
-    read_options(node, o);
+    o->option_count = read_options(node, &o->options);
     o->members = base_calloc(raw->members_count, sizeof *o->members);
     const struct config_node *members = config_node_child(node, "members");
     const struct config_node *n = members ? members->first : NULL;

@@ -44,6 +44,18 @@ static void add_key(struct text *t, const uint8_t key[CONFIG_KEY])
     text_add(t, "'%s'", crypto_key_format(key, text));
 }
 
+static void add_options(struct text *t, const char *indent, const struct config_option *options,
+                        unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!i)
+            text_add(t, "%soptions:\n", indent);
+        text_add(t, "%s  ", indent);
+        add_quoted(t, options[i].key);
+        add_line(t, "", options[i].value);
+    }
+}
+
 static void add_member(struct text *t, const struct config_member *m)
 {
     text_add(t, "      - name: '%s'\n", m->name.text);
@@ -61,6 +73,7 @@ static void add_member(struct text *t, const struct config_member *m)
         add_key(t, m->key);
         text_add(t, "\n");
     }
+    add_options(t, "        ", m->options, m->option_count);
 }
 
 static void add_overlay(struct text *t, const struct config_overlay *o)
@@ -82,11 +95,7 @@ static void add_overlay(struct text *t, const struct config_overlay *o)
         text_add(t, "%s", i ? "" : "    members:\n");
         add_member(t, &o->members[i]);
     }
-    for (unsigned i = 0; i < o->option_count; i++) {
-        text_add(t, "%s      ", i ? "" : "    options:\n");
-        add_quoted(t, o->options[i].key);
-        add_line(t, "", o->options[i].value);
-    }
+    add_options(t, "    ", o->options, o->option_count);
 }
 
 static void add_who(struct text *t, const struct config *c)

@@ -16,6 +16,7 @@ static const cyaml_schema_field_t member_fields[] = {
     TEXT("name", PTR, struct raw_member, name),
     LOOSE("at", CYAML_FLAG_OPTIONAL),
     TEXT("key", OPT, struct raw_member, key),
+    LOOSE("options", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t member = {

@@ -13,7 +13,7 @@
 #include "config/config.h"
 
 struct raw_member {
-    char *name, *key; /* at: loose */
+    char *name, *key; /* at, options: loose */
 };
 
 struct raw_overlay {

@@ -318,6 +318,18 @@ json_t *describe_drops(struct host *h, bool all)
     return list;
 }
 
+/* Instances of one type are summed, as their drops are. */
+static void add_module_metrics(const struct overlay *o, json_t *m)
+{
+    char name[96];
+    for (unsigned i = 0; o->class->metrics && o->class->metrics[i].name; i++) {
+        snprintf(name, sizeof name, "%s.%s", o->class->name, o->class->metrics[i].name);
+        json_int_t value = (json_int_t)o->class->metric(o, i);
+        json_object_set_new(m, name,
+                            json_integer(json_integer_value(json_object_get(m, name)) + value));
+    }
+}
+
 json_t *describe_metrics(struct host *h)
 {
     struct drop_counters sum = all_drops(h);
@@ -336,6 +348,8 @@ json_t *describe_metrics(struct host *h)
         snprintf(name, sizeof name, "dns.%s", dns_counter_name(i));
         json_object_set_new(m, name, json_integer((json_int_t)dns.count[i]));
     }
+    for (unsigned i = 0; i < h->overlay_count; i++)
+        add_module_metrics(h->overlay[i].module, m);
     json_object_set_new(m, "path.paths", json_integer(count.paths));
     json_object_set_new(m, "path.halves", json_integer(count.halves));
     json_object_set_new(m, "path.transits", json_integer(count.transits));

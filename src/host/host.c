@@ -419,6 +419,10 @@ void host_stop(struct host *h, instant now)
 {
     h->now = now;
     h->stopping = true;
+    for (unsigned i = 0; i < h->overlay_count; i++)
+        if (h->overlay[i].module->class->leave)
+            h->overlay[i].module->class->leave(h->overlay[i].module, now);
+    host_pump(h); /* while there are links to say it on */
     path_close_all(h->path, now, "the daemon ends");
     for (int i = 0; i < HOST_FILES; i++)
         if (h->retry[i] != INSTANT_NEVER)

@@ -24,6 +24,14 @@ static const char *place_text(struct host_overlay *o, const struct config_place 
     return keep_text(o, text);
 }
 
+static struct overlay_option *copy_options(const struct config_option *from, unsigned count)
+{
+    struct overlay_option *to = base_calloc(count ? count : 1, sizeof *to);
+    for (unsigned i = 0; i < count; i++)
+        to[i] = (struct overlay_option){.key = from[i].key, .value = from[i].value};
+    return to;
+}
+
 static void copy_members(struct host_overlay *o)
 {
     const struct config_overlay *c = o->config;
@@ -38,17 +46,18 @@ static void copy_members(struct host_overlay *o)
         o->members[i].host = keep_text(o, overlay_name_host(&from->name, host));
         o->members[i].at = at;
         o->members[i].at_count = from->at_count;
+        o->members[i].options = copy_options(from->options, from->option_count);
+        o->members[i].option_count = from->option_count;
     }
-    o->options = base_calloc(c->option_count, sizeof *o->options);
-    for (unsigned i = 0; i < c->option_count; i++)
-        o->options[i] =
-            (struct overlay_option){.key = c->options[i].key, .value = c->options[i].value};
+    o->options = copy_options(c->options, c->option_count);
 }
 
 static void members_free(struct host_overlay *o)
 {
-    for (unsigned m = 0; m < o->member_count; m++)
+    for (unsigned m = 0; m < o->member_count; m++) {
         free((void *)o->members[m].at);
+        free((void *)o->members[m].options);
+    }
     for (unsigned t = 0; t < o->text_count; t++)
         free(o->texts[t]);
     free(o->members);
@@ -95,6 +104,9 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
     }
     copy_members(o);
     fault = overlay_options_fault(class, o->options, c->option_count, buffer, sizeof buffer);
+    for (unsigned i = 0; !fault && i < o->member_count; i++)
+        fault = overlay_member_options_fault(class, o->members[i].options,
+                                             o->members[i].option_count, buffer, sizeof buffer);
     if (fault) {
         snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column,
                  c->instance, fault);
@@ -264,14 +276,21 @@ static void overlay_out(struct host *h, unsigned index, const struct overlay_out
         path_tunnel_failed(h->path, h->now, o->tunnel, o->unknown_host, o->reason);
         break;
     case OVERLAY_LINK_MESSAGE:
-        if (!path_link_message(h->path, h->now, o->tunnel, o->bytes, o->size))
+        if (!path_link_message(h->path, h->now, o->tunnel, o->recipe, o->bytes, o->size))
             drop_count(&h->drops, DROP_NO_TUNNEL);
+        break;
+    case OVERLAY_LINK_WANT:
+    case OVERLAY_LINK_RELEASE:
+        path_link_want(h->path, h->now, index, o->host, o->kind == OVERLAY_LINK_WANT);
         break;
     case OVERLAY_LOOKUP:
         lookup(h, index, o->lookup, o->name);
         break;
     case OVERLAY_PEEL:
         set_peel(h, &h->overlay[index], o->socket, o->peel);
+        break;
+    case OVERLAY_RETIRE:
+        epoch_retire(h->epoch, o->object, o->retire);
         break;
     }
 }
@@ -303,6 +322,9 @@ static void answer(struct host *h, struct overlay *m, const struct path_out *o)
 
 void host_path_out(struct host *h, const struct path_out *o)
 {
+    static const enum overlay_use use[] = {[PATH_USE_IDLE] = OVERLAY_IDLE,
+                                           [PATH_USE_BUSY] = OVERLAY_BUSY,
+                                           [PATH_USE_SILENT] = OVERLAY_SILENT};
     if (o->kind == PATH_OUT_SEND) {
         struct host_out *out = host_out_add(h, HOST_OUT_SEND);
         out->socket = o->socket;
@@ -333,9 +355,21 @@ void host_path_out(struct host *h, const struct path_out *o)
     case PATH_OUT_TUNNEL_CLOSE:
         m->class->tunnel_close(m, h->now, o->tunnel);
         break;
+    case PATH_OUT_TUNNEL_USE:
+        if (m->class->tunnel_use)
+            m->class->tunnel_use(m, h->now, o->tunnel, use[o->use]);
+        break;
+    case PATH_OUT_LINK_UP:
+        if (m->class->link_up)
+            m->class->link_up(m, h->now, o->tunnel, o->host);
+        break;
+    case PATH_OUT_LINK_DOWN:
+        if (m->class->link_down)
+            m->class->link_down(m, h->now, o->tunnel, o->host);
+        break;
     case PATH_OUT_LINK_MESSAGE:
         if (m->class->link_message)
-            m->class->link_message(m, h->now, o->tunnel, o->bytes, o->size);
+            m->class->link_message(m, h->now, o->tunnel, &o->from, o->bytes, o->size);
         else
             drop_count(&h->drops, DROP_MODULE);
         break;

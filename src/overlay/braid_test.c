@@ -38,7 +38,7 @@ static int set_up(void **state)
     seeded_init(&w->random, 7);
     w->pool = packet_pool_new(128);
     for (unsigned i = 0; i < 3; i++)
-        w->member[i] = (struct overlay_member){name[i], &at[i], 1};
+        w->member[i] = (struct overlay_member){.host = name[i], .at = &at[i], .at_count = 1};
     for (unsigned i = 0; i < 3; i++) {
         struct overlay_settings s = {.instance = "x.braid",
                                      .host = name[i],
@@ -101,6 +101,13 @@ static void deliver_hello(struct world *w, unsigned from, const struct overlay_o
     packet_give_back(p);
 }
 
+static void deliver_message(struct world *w, unsigned from, unsigned to, uint32_t tunnel,
+                            const struct overlay_out *out)
+{
+    struct arrival arrival = arrival_from(from);
+    w->host[to]->class->link_message(w->host[to], 0, tunnel, &arrival, out->bytes, out->size);
+}
+
 /* Opens a tunnel and lets the two modules talk until it is up. */
 static struct recipe bring_up(struct world *w, unsigned from, unsigned to, uint32_t tunnel)
 {
@@ -118,7 +125,7 @@ static struct recipe bring_up(struct world *w, unsigned from, unsigned to, uint3
                     up = *out.recipe;
                 } else {
                     assert_int_equal(out.kind, OVERLAY_LINK_MESSAGE);
-                    w->host[to]->class->link_message(w->host[to], 0, tunnel, out.bytes, out.size);
+                    deliver_message(w, i, to, tunnel, &out);
                 }
             }
     }
@@ -231,8 +238,8 @@ static void test_own_protocol(void **state)
                      0); /* beta has no tunnel of that number */
     struct arrival from = arrival_from(0);
     w->host[1]->class->tunnel_accept(w->host[1], 0, 4, "alpha", &from);
-    w->host[1]->class->link_message(w->host[1], 0, 4, (const uint8_t *)"braid", 5);
-    w->host[1]->class->link_message(w->host[1], 0, 4, (const uint8_t *)"braids", 6);
+    w->host[1]->class->link_message(w->host[1], 0, 4, &from, (const uint8_t *)"braid", 5);
+    w->host[1]->class->link_message(w->host[1], 0, 4, &from, (const uint8_t *)"braids", 6);
     assert_int_equal(overlay_braid_greetings(w->host[1]), 1);
     /* carol does not answer: three questions, then words. */
     alpha->class->tunnel_open(alpha, 0, 5, "carol");

@@ -14,8 +14,10 @@
 static const char *const at_beta[] = {"192.0.2.2:7401"};
 static const char *const at_gate[] = {"203.0.113.9:7400", "gate.example.org:7500"};
 static const char *const at_name[] = {"name.example.org", "other.example.org:99"};
-static const struct overlay_member members[] = {
-    {"beta", at_beta, 1}, {"gate", at_gate, 2}, {"name", at_name, 2}, {"silent", NULL, 0}};
+static const struct overlay_member members[] = {{.host = "beta", .at = at_beta, .at_count = 1},
+                                                {.host = "gate", .at = at_gate, .at_count = 2},
+                                                {.host = "name", .at = at_name, .at_count = 2},
+                                                {.host = "silent"}};
 static const char *const hosts[] = {"beta", "gate", "name", "silent", "nobody", "a.b"};
 
 static struct overlay_settings settings_for(const struct overlay_class *class)

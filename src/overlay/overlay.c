@@ -45,48 +45,53 @@ const char *overlay_class_fault(const struct overlay_class *c)
         return "a hook of the instance's life is missing";
     if (!c->tunnel_open || !c->tunnel_accept || !c->tunnel_moved || !c->tunnel_close || !c->answer)
         return "a hook of the tunnels' life is missing";
+    if (!c->link_up != !c->link_down)
+        return "link_up without link_down, or the other way round";
+    if (!c->metrics != !c->metric)
+        return "metrics without their values, or the other way round";
     if (!c->advance != !c->deadline)
         return "advance without deadline, or the other way round";
     return NULL;
 }
 
-static const struct overlay_schema *schema_find(const struct overlay_class *c, const char *key)
+static const struct overlay_schema *schema_find(const struct overlay_schema *schema,
+                                                const char *key)
 {
-    for (const struct overlay_schema *s = c->schema; s->key; s++)
+    for (const struct overlay_schema *s = schema; s && s->key; s++)
         if (!strcmp(s->key, key))
             return s;
     return NULL;
 }
 
-static const char *unknown_option(const struct overlay_class *c, const char *key, char *buffer,
-                                  size_t size)
+static const char *unknown_option(const struct overlay_schema *schema, const char *whose,
+                                  const char *type, const char *key, char *buffer, size_t size)
 {
     struct text t;
     text_begin(&t, buffer, size);
-    text_add(&t, "overlays of type %s have no option '", c->name);
+    text_add(&t, "%s of type %s have no option '", whose, type);
     text_add_escaped(&t, key, strlen(key));
     text_add(&t, "'; ");
-    if (!c->schema->key)
+    if (!schema || !schema->key)
         text_add(&t, "they have none at all");
     else
         text_add(&t, "known:");
-    for (const struct overlay_schema *s = c->schema; s->key; s++)
+    for (const struct overlay_schema *s = schema; s && s->key; s++)
         text_add(&t, " %s%s", s->key, s[1].key ? "," : "");
     return buffer;
 }
 
-const char *overlay_options_fault(const struct overlay_class *c,
-                                  const struct overlay_option *options, unsigned count,
-                                  char *buffer, size_t size)
+static const char *options_fault(const struct overlay_schema *schema, const char *whose,
+                                 const char *type, const struct overlay_option *options,
+                                 unsigned count, char *buffer, size_t size)
 {
     for (unsigned i = 0; i < count; i++) {
-        const struct overlay_schema *s = schema_find(c, options[i].key);
+        const struct overlay_schema *s = schema_find(schema, options[i].key);
         if (!s)
-            return unknown_option(c, options[i].key, buffer, size);
+            return unknown_option(schema, whose, type, options[i].key, buffer, size);
         struct text t;
         text_begin(&t, buffer, size);
         if (s->valid && !s->valid(options[i].value)) {
-            text_add(&t, "option '%s' of an overlay of type %s cannot be '", s->key, c->name);
+            text_add(&t, "option '%s' of %s of type %s cannot be '", s->key, whose, type);
             text_add_escaped(&t, options[i].value, strlen(options[i].value));
             text_add(&t, "'; accepted: %s", s->accepted);
             return buffer;
@@ -98,6 +103,21 @@ const char *overlay_options_fault(const struct overlay_class *c,
             }
     }
     return NULL;
+}
+
+const char *overlay_options_fault(const struct overlay_class *c,
+                                  const struct overlay_option *options, unsigned count,
+                                  char *buffer, size_t size)
+{
+    return options_fault(c->schema, "overlays", c->name, options, count, buffer, size);
+}
+
+const char *overlay_member_options_fault(const struct overlay_class *c,
+                                         const struct overlay_option *options, unsigned count,
+                                         char *buffer, size_t size)
+{
+    return options_fault(c->member_schema, "members of overlays", c->name, options, count, buffer,
+                         size);
 }
 
 struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s,

@@ -17,7 +17,10 @@
  *   After each call the caller pulls output() until it returns false.
  *
  * Life of a tunnel: tunnel_open or tunnel_accept -> TUNNEL_UP -> (TUNNEL_RECIPE | tunnel_moved)* -> tunnel_close, or
- *   TUNNEL_FAILED / TUNNEL_DOWN, after which the number may be used again once tunnel_close was called. */
+ *   TUNNEL_FAILED / TUNNEL_DOWN, after which the number may be used again once tunnel_close was called.
+ *
+ * Links: programs cause most of them; a module whose members talk all the time asks for its own with LINK_WANT, and is
+ *   told of every link of its tunnels: link_up -> LINK_MESSAGE | link_message -> link_down. */
 #ifndef OCALA_OVERLAY_OVERLAY_H
 #define OCALA_OVERLAY_OVERLAY_H
 
@@ -32,17 +35,19 @@
 #include "packet/packet.h"
 #include "packet/recipe.h"
 
-#define OVERLAY_ABI 1
+#define OVERLAY_ABI 2
+
+struct overlay_option {
+    const char *key, *value;
+};
 
 /* A member as the configuration knows it.  Strings belong to the configuration and outlive the instance. */
 struct overlay_member {
     const char *host;      /* the host part of its name                                          */
     const char *const *at; /* `at:` values, as written: the module gives them meaning            */
     unsigned at_count;
-};
-
-struct overlay_option {
-    const char *key, *value;
+    const struct overlay_option *options; /* about this name; checked   */
+    unsigned option_count;
 };
 
 struct overlay_settings {
@@ -75,9 +80,14 @@ enum overlay_out_kind {
     OVERLAY_TUNNEL_RECIPE, /* another way for the same tunnel                                                */
     OVERLAY_TUNNEL_FAILED, /* could not be opened: `reason`; `unknown_host` when the name does not exist     */
     OVERLAY_TUNNEL_DOWN, /* was up and is lost: `reason`                                                    */
-    OVERLAY_LINK_MESSAGE, /* `bytes` for the neighbour at the other end of `tunnel`: goes sealed             */
+    OVERLAY_LINK_MESSAGE, /* `bytes` for the neighbour at the other end of `tunnel`: goes sealed, by `recipe` when
+                           * there is one, else the way of the tunnel                                        */
+    OVERLAY_LINK_WANT, /* a link to `host`, now, and as long as there is no LINK_RELEASE; tunnel_open may come first.
+                           * Answer: link_up or link_down; after link_down say it again to try again         */
+    OVERLAY_LINK_RELEASE, /* the link to `host` is not wanted any more                                       */
     OVERLAY_LOOKUP, /* ordinary DNS, A and AAAA: `lookup`, `name`                                      */
     OVERLAY_PEEL, /* `peel` for `socket` from now on (copied by the receiver)                        */
+    OVERLAY_RETIRE, /* no recipe or peel points to `object` any more: `retire` frees it once no worker can see it */
 };
 
 /* Pointers are valid until the next call of any hook of the instance. */
@@ -90,9 +100,23 @@ struct overlay_out {
     const uint8_t *bytes;
     size_t size;
     uint32_t lookup; /* a number of the module's; the answer brings it back */
-    const char *name;
+    const char *name, *host;
     uint16_t socket;
     const struct peel_table *peel;
+    void *object;
+    void (*retire)(void *object);
+};
+
+/* What the path engine sees of a tunnel's use. */
+enum overlay_use {
+    OVERLAY_IDLE,  /* no data for a while                                              */
+    OVERLAY_BUSY,  /* data flows                                                       */
+    OVERLAY_SILENT /* we sent something, and nothing has come back for `timers: probe` */
+};
+
+/* A counter of the module's own, for `ocala metrics` as "NAME-OF-CLASS.name"; a NULL name ends the list. */
+struct overlay_metric {
+    const char *name, *help;
 };
 
 #define OVERLAY_CARRIES_IP       0x01
@@ -110,6 +134,8 @@ struct overlay_class {
     uint16_t headroom; /* most bytes that its recipes put in front of a record            */
     uint16_t tailroom; /* most bytes behind                                               */
     const struct overlay_schema *schema; /* ends with a NULL key                            */
+    const struct overlay_schema *member_schema; /* of the options of one member; NULL: none */
+    const struct overlay_metric *metrics;       /* NULL: none                               */
 
     /* The core has allocated `size` zeroed bytes and filled class and settings.  0, or a negative errno with *ret_reason
      * (static). */
@@ -133,6 +159,8 @@ struct overlay_class {
     bool (*answer)(const struct overlay *o, const struct arrival *from, struct recipe *ret);
     /* The other end has not been heard on this tunnel: look the name up again, try another endpoint.  May be NULL. */
     void (*tunnel_suspect)(struct overlay *o, instant now, uint32_t tunnel);
+    /* Said when it changes, SILENT at most once a second.  May be NULL. */
+    void (*tunnel_use)(struct overlay *o, instant now, uint32_t tunnel, enum overlay_use use);
 
     /* The instance's socket is bound to that port; `local.ip` has family 0 when it takes datagrams to any address.  Said
      * once for each socket, before anything comes in.  May be NULL. */
@@ -147,9 +175,16 @@ struct overlay_class {
     instant (*deadline)(const struct overlay *o);
     bool (*output)(struct overlay *o, struct overlay_out *ret);
 
-    /* What the neighbour's module said on the link of this tunnel.  NULL: none is expected (counted as drop). */
-    void (*link_message)(struct overlay *o, instant now, uint32_t tunnel, const uint8_t *bytes,
-                         size_t size);
+    /* There is a link on this tunnel, and `host` is who it says; there is none any more, or what LINK_WANT asked for could
+     * not be had (then `tunnel` may be unknown to the module).  NULL: of no interest. */
+    void (*link_up)(struct overlay *o, instant now, uint32_t tunnel, const char *host);
+    void (*link_down)(struct overlay *o, instant now, uint32_t tunnel, const char *host);
+    /* What the neighbour's module said on the link of this tunnel; the record came from there.  NULL: none is expected
+     * (counted as drop). */
+    void (*link_message)(struct overlay *o, instant now, uint32_t tunnel,
+                         const struct arrival *from, const uint8_t *bytes, size_t size);
+    /* The host stops after what output() still gives.  May be NULL. */
+    void (*leave)(struct overlay *o, instant now);
     /* Answer to OVERLAY_LOOKUP; count 0: `reason` says why; `none` tells that the name does not exist. */
     void (*resolved)(struct overlay *o, instant now, uint32_t lookup,
                      const struct ip_address *addresses, unsigned count, bool none,
@@ -160,6 +195,8 @@ struct overlay_class {
     /* One line about the instance, or about one tunnel: for people.  Either may be NULL. */
     void (*describe)(const struct overlay *o, struct text *t);
     void (*describe_tunnel)(const struct overlay *o, uint32_t tunnel, struct text *t);
+    /* The value of metrics[index]. */
+    uint64_t (*metric)(const struct overlay *o, unsigned index);
 };
 
 /* ---- overlay/overlay.c: the generic half ---- */
@@ -173,6 +210,10 @@ const char *overlay_class_fault(const struct overlay_class *c);
 const char *overlay_options_fault(const struct overlay_class *c,
                                   const struct overlay_option *options, unsigned count,
                                   char *buffer, size_t size);
+/* The same for the options of one member. */
+const char *overlay_member_options_fault(const struct overlay_class *c,
+                                         const struct overlay_option *options, unsigned count,
+                                         char *buffer, size_t size);
 /* Allocates, fills and inits an instance.  NULL: *ret_reason (static). */
 struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s,
                             instant now, const char **ret_reason);

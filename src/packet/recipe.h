@@ -150,8 +150,10 @@ struct peel_table {
 /* Transit on a wire that is not ours: a pure function over a table that the module publishes. */
 enum steer_verdict { STEER_DELIVER, STEER_FORWARD, STEER_DROP, STEER_PUNT };
 struct steer {
-    /* Decides for the packet as it stands (outermost header still on); FORWARD sets *ret_recipe, DROP *ret_reason. */
-    enum steer_verdict (*decide)(const struct steer *self, const struct packet *p,
+    /* Decides for the packet as it stands (outermost header still on); FORWARD sets *ret_recipe, DROP *ret_reason.  What it
+     * delivers for a member behind somebody else it may say to be from where that member's own datagrams come
+     * (p->arrival.remote): the `from` of that member's recipe.  Nothing else of the packet is changed. */
+    enum steer_verdict (*decide)(const struct steer *self, struct packet *p,
                                  const struct recipe **ret_recipe, enum drop_reason *ret_reason);
 };
 

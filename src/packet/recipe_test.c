@@ -489,7 +489,7 @@ struct toy_steer {
     const struct recipe *recipe;
 };
 
-static enum steer_verdict decide(const struct steer *self, const struct packet *p,
+static enum steer_verdict decide(const struct steer *self, struct packet *p,
                                  const struct recipe **ret_recipe, enum drop_reason *ret_reason)
 {
     const struct toy_steer *toy = (const struct toy_steer *)self;

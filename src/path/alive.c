@@ -151,6 +151,7 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
         *due = earlier(*due, probe_at);
         return false;
     }
+    neighbour_silent(e, now, p->first);
     if (p->probes >= PROBES_BEFORE_LOST) {
         char reason[128];
         snprintf(reason, sizeof reason, "nothing heard for %.1f s",
@@ -260,7 +261,7 @@ static bool tick_idle(struct path_engine *e, instant now, struct path *p, instan
         tick_keepalive(e, now, p, due);
     if (now - used < t->park)
         *due = earlier(*due, used + t->park);
-    else if (session_park(e, p) && !session_parked_settle(e, p))
+    else if (!p->first->wanted && session_park(e, p) && !session_parked_settle(e, p))
         *due = earlier(*due, now + SETTLE_PAUSE);
     return false;
 }
@@ -289,8 +290,12 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
         session_watch(p);
         used = session_data_used(p); /* a record that went just before nobody will tell of */
     }
-    if (now - used < busy)
+    if (now - used < busy) {
         due = earlier(due, now + tick_spacing(e)); /* in use: look again soon */
+        neighbour_used(e, p->first);
+    } else {
+        neighbour_idle(e, now, p->first);
+    }
     heap_set(&e->timers, &p->timer, due);
 }
 

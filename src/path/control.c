@@ -9,16 +9,17 @@
 #include <string.h>
 #include <syslog.h>
 
-static bool send_record(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
-                        size_t size, uint8_t flags)
+static bool send_record(struct path_engine *e, instant now, struct path *p,
+                        const struct recipe *recipe, const uint8_t *bytes, size_t size,
+                        uint8_t flags)
 {
     struct forward_out f = {0};
     enum drop_reason reason = DROP_NO_BUFFER;
     struct packet *packet = packet_take(e->pool);
 
     bool ok = packet && packet_fill(packet, bytes, size) &&
-              forward_seal(p->fwd, p->fwd->lane[0], (uint8_t)(RECORD_KIND_CONTROL | flags), now,
-                           packet, &f, &reason);
+              forward_seal_by(p->fwd, p->fwd->lane[0], recipe,
+                              (uint8_t)(RECORD_KIND_CONTROL | flags), now, packet, &f, &reason);
     if (ok) {
         f.packet = packet;
         out_forward(e, &f);
@@ -32,6 +33,12 @@ static bool send_record(struct path_engine *e, instant now, struct path *p, cons
 void control_send(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
                   size_t size)
 {
+    control_send_by(e, now, p, NULL, bytes, size);
+}
+
+void control_send_by(struct path_engine *e, instant now, struct path *p,
+                     const struct recipe *recipe, const uint8_t *bytes, size_t size)
+{
     if (!p->fwd || size > CONTROL_MAX)
         return;
     session_wake(e, p);
@@ -40,7 +47,7 @@ void control_send(struct path_engine *e, instant now, struct path *p, const uint
     do {
         size_t piece = size - at < room ? size - at : room;
         uint8_t flags = (uint8_t)((at ? RECORD_REST : 0) | (at + piece < size ? RECORD_MORE : 0));
-        if (!send_record(e, now, p, piece ? bytes + at : bytes, piece, flags))
+        if (!send_record(e, now, p, recipe, piece ? bytes + at : bytes, piece, flags))
             break;
         at += piece;
     } while (at < size);
@@ -120,18 +127,20 @@ static void close_received(struct path_engine *e, instant now, struct path *p, s
     path_lost(e, now, p, reason);
 }
 
-static void module_received(struct path_engine *e, struct path *p, struct reader *r)
+static void module_received(struct path_engine *e, struct path *p, const struct arrival *from,
+                            struct reader *r)
 {
     struct path_out *o = out_add(e, PATH_OUT_LINK_MESSAGE);
     o->instance = p->instance;
     o->tunnel = p->first->tunnel;
+    o->from = *from;
     size_t size = reader_left(r);
     out_bytes(e, read_bytes(r, size), size);
 }
 
 /* Messages that make sense between neighbours only. */
-static void link_message(struct path_engine *e, instant now, struct path *p, uint8_t type,
-                         struct reader *r)
+static void link_message(struct path_engine *e, instant now, struct path *p,
+                         const struct arrival *from, uint8_t type, struct reader *r)
 {
     uint32_t label;
     switch (type) {
@@ -160,15 +169,15 @@ static void link_message(struct path_engine *e, instant now, struct path *p, uin
         transit_label_mtu(e, now, p->first, label, read_u16(r));
         return;
     case MESSAGE_MODULE:
-        module_received(e, p, r);
+        module_received(e, p, from, r);
         return;
     default:
         drop_count(&e->drops, DROP_BAD_MESSAGE);
     }
 }
 
-static void message(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
-                    size_t size)
+static void message(struct path_engine *e, instant now, struct path *p, const struct arrival *from,
+                    const uint8_t *bytes, size_t size)
 {
     struct reader r = reader_over(bytes, size);
     if (size == 0)
@@ -201,7 +210,7 @@ static void message(struct path_engine *e, instant now, struct path *p, const ui
         return; /* the record itself was the news: rekey_seen() */
     default:
         if (p->one_hop)
-            link_message(e, now, p, type, &r);
+            link_message(e, now, p, from, type, &r);
         else
             drop_count(&e->drops, DROP_BAD_MESSAGE);
     }
@@ -318,7 +327,7 @@ void control_record(struct path_engine *e, instant now, const struct arrival *fr
         uint8_t copy[CONTROL_MAX];
         if (plain_size <= sizeof copy) {
             memcpy(copy, text, plain_size);
-            message(e, now, p, copy, plain_size);
+            message(e, now, p, from, copy, plain_size);
         } else {
             drop_count(&e->drops, DROP_OVERSIZED);
         }

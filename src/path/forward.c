@@ -249,8 +249,16 @@ void forward_send_record(struct forward *f, instant now, const struct recipe *re
 bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, instant now,
                   struct packet *p, struct forward_out *ret, enum drop_reason *ret_reason)
 {
+    return forward_seal_by(path, lane, NULL, flags, now, p, ret, ret_reason);
+}
+
+bool forward_seal_by(struct fwd_path *path, struct lane *lane, const struct recipe *recipe,
+                     uint8_t flags, instant now, struct packet *p, struct forward_out *ret,
+                     enum drop_reason *ret_reason)
+{
     struct record_sealer *sealer = atomic_load_explicit(&lane->sealer, memory_order_acquire);
-    const struct recipe *recipe = fwd_tunnel_recipe(path->tunnel);
+    if (!recipe)
+        recipe = fwd_tunnel_recipe(path->tunnel);
     if (!sealer) {
         *ret_reason = DROP_NO_KEY;
         return false;

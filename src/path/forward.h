@@ -235,6 +235,10 @@ struct drop_counters *forward_drops(struct forward *f);
  * FORWARD_SEND).  False: *ret_reason says why; the packet stays the caller's.  A transform of the tunnel is passed by. */
 bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, instant now,
                   struct packet *p, struct forward_out *ret, enum drop_reason *ret_reason);
+/* The same by another recipe; NULL: the tunnel's. */
+bool forward_seal_by(struct fwd_path *path, struct lane *lane, const struct recipe *recipe,
+                     uint8_t flags, instant now, struct packet *p, struct forward_out *ret,
+                     enum drop_reason *ret_reason);
 
 /* Helpers for owners of lanes and paths. */
 struct lane *lane_new(uint8_t index);

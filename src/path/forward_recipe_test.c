@@ -60,7 +60,7 @@ static struct recipe *forwarding_recipe(char to)
     return r;
 }
 
-static enum steer_verdict decide(const struct steer *self, const struct packet *p,
+static enum steer_verdict decide(const struct steer *self, struct packet *p,
                                  const struct recipe **ret_recipe, enum drop_reason *ret_reason)
 {
     const struct wire *w = (const struct wire *)((const char *)self - offsetof(struct wire, steer));

@@ -2,6 +2,7 @@
  * link in use. */
 #include "path/path_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Of a tunnel that does not say: less its overhead, as the data path counts. */
@@ -103,6 +104,87 @@ void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const stru
         fwd_transform_remove(e->tables, n->fwd);
     if (old)
         epoch_retire(e->epoch, (void *)old, free);
+}
+
+/* ---- what the module hears of links
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path *link)
+{
+    n->link = link;
+    if (n->link_told == (link != NULL))
+        return;
+    n->link_told = link != NULL;
+    tunnel_out(e, link ? PATH_OUT_LINK_UP : PATH_OUT_LINK_DOWN, n);
+}
+
+void neighbour_link_failed(struct path_engine *e, struct neighbour *n)
+{
+    if (n->wanted && !n->link)
+        tunnel_out(e, PATH_OUT_LINK_DOWN, n);
+}
+
+static void say_use(struct path_engine *e, const struct neighbour *n, enum path_use use)
+{
+    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_USE);
+    o->instance = n->instance;
+    o->tunnel = n->tunnel;
+    o->use = use;
+}
+
+void neighbour_used(struct path_engine *e, struct neighbour *n)
+{
+    if (n->busy)
+        return;
+    n->busy = true;
+    say_use(e, n, PATH_USE_BUSY);
+}
+
+void neighbour_idle(struct path_engine *e, instant now, struct neighbour *n)
+{
+    if (!n->busy)
+        return;
+    for (const struct path *p = n->paths; p; p = p->first_next)
+        if (p->state == PATH_STATE_UP && now - session_data_used(p) < 2 * e->config->timers.probe)
+            return;
+    n->busy = false;
+    say_use(e, n, PATH_USE_IDLE);
+}
+
+void neighbour_silent(struct path_engine *e, instant now, struct neighbour *n)
+{
+    if (n->silent_told && now - n->silent_told < SECOND)
+        return;
+    n->silent_told = now_floor(now);
+    say_use(e, n, PATH_USE_SILENT);
+}
+
+void path_link_want(struct path_engine *e, instant now, unsigned instance, const char *host,
+                    bool want)
+{
+    char text[2 * NAME_TEXT];
+    struct overlay_name name;
+    struct neighbour *n;
+
+    snprintf(text, sizeof text, "%s.%s", host, e->instance[instance].config->instance);
+    if (!overlay_name_parse(text, &name, NULL) || engine_is_self(e, name.text))
+        return;
+    HASH_FIND(by_name, e->neighbours, name.text, strlen(name.text), n);
+    if (!want) {
+        if (n && n->wanted) {
+            n->wanted = false;
+            neighbour_release(e, n);
+        }
+        return;
+    }
+    n = neighbour_get(e, name.text, instance);
+    neighbour_use(n);
+    if (n->wanted)
+        n->users--;
+    n->wanted = true;
+    if (!neighbour_want_link(e, now, n, now + e->config->timers.give_up) && !n->opening)
+        neighbour_link_failed(e, n);
 }
 
 bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit)
@@ -211,14 +293,14 @@ void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoi
     }
 }
 
-bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel, const uint8_t *bytes,
-                       size_t size)
+bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel,
+                       const struct recipe *recipe, const uint8_t *bytes, size_t size)
 {
     struct neighbour *n = neighbour_by_tunnel(e, tunnel);
-    if (!n || !n->link || size > CONTROL_MAX - 1)
+    if (!n || !n->link || size > CONTROL_MAX - 1 || (recipe && !recipe_valid(recipe)))
         return false;
     e->scratch[0] = MESSAGE_MODULE;
     memcpy(e->scratch + 1, bytes, size);
-    control_send(e, now, n->link, e->scratch, size + 1);
+    control_send_by(e, now, n->link, recipe, e->scratch, size + 1);
     return true;
 }

@@ -81,7 +81,7 @@ static void first_leave(struct path_engine *e, struct path *p)
     if (p->first_next)
         p->first_next->first_back = p->first_back;
     if (p->first->link == p)
-        p->first->link = NULL;
+        neighbour_set_link(e, p->first, NULL);
     neighbour_release(e, p->first);
 }
 
@@ -293,8 +293,10 @@ void path_fail(struct path_engine *e, instant now, struct path *p, const char *r
     asks_free(p);
     opening_free(e, p);
     path_leave_soon(e, now, p);
-    if (p->one_hop && !p->first->link)
-        fail_waiting(e, now, p->first, unknown_host, text);
+    if (!p->one_hop || p->first->link)
+        return;
+    fail_waiting(e, now, p->first, unknown_host, text);
+    neighbour_link_failed(e, p->first);
 }
 
 /* ---- message 2 ---- */

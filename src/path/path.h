@@ -74,9 +74,14 @@ void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, boo
                         const char *reason);
 void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
                          size_t size, size_t fits);
-/* A module's message for its neighbour; false: there is no link on that tunnel. */
-bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel, const uint8_t *bytes,
-                       size_t size);
+/* A module's message for its neighbour, by another way than the tunnel's when `recipe` is not NULL; false: there is no
+ * link on that tunnel. */
+bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel,
+                       const struct recipe *recipe, const uint8_t *bytes, size_t size);
+/* A module wants a link to a host of its instance, now and until it says otherwise.  PATH_OUT_LINK_UP, or LINK_DOWN: then
+ * it may ask again. */
+void path_link_want(struct path_engine *e, instant now, unsigned instance, const char *host,
+                    bool want);
 
 /* The machine slept or its addresses changed: ask all neighbours now. */
 void path_check_all(struct path_engine *e, instant now);
@@ -105,7 +110,10 @@ enum path_out_kind {
     PATH_OUT_TUNNEL_MOVED, /* instance, tunnel, from                                               */
     PATH_OUT_TUNNEL_SUSPECT, /* instance, tunnel                                                     */
     PATH_OUT_TUNNEL_CLOSE, /* instance, tunnel                                                     */
-    PATH_OUT_LINK_MESSAGE, /* instance, tunnel, bytes                                              */
+    PATH_OUT_TUNNEL_USE, /* instance, tunnel, use                                                */
+    PATH_OUT_LINK_UP,    /* instance, tunnel, host: there is a link, and was none                */
+    PATH_OUT_LINK_DOWN, /* instance, tunnel, host: there is none any more, or it was not to be had */
+    PATH_OUT_LINK_MESSAGE, /* instance, tunnel, from, bytes                                        */
     /* path: stands for (name, key), until the next UP or DOWN about them; give it a handle and path_attach(); cookie when
      * asked for.  By the time it is read the path may be lost again: what follows says so. */
     PATH_OUT_UP,
@@ -117,9 +125,12 @@ enum path_out_kind {
     PATH_OUT_NOTICE, /* level (syslog), reason: for the log                                  */
 };
 
+enum path_use { PATH_USE_IDLE, PATH_USE_BUSY, PATH_USE_SILENT };
+
 /* Pointers are valid until the next call. */
 struct path_out {
     enum path_out_kind kind;
+    enum path_use use;
     unsigned instance;
     uint32_t tunnel, path;
     uint64_t cookie;

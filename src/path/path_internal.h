@@ -98,9 +98,13 @@ struct neighbour {
     uint32_t tunnel;
     enum { TUNNEL_CLOSED, TUNNEL_OPENING, TUNNEL_UP } tunnel_state;
     struct fwd_tunnel *fwd;
-    struct path *link;                /* the one in use, state UP                              */
-    struct path *opening;             /* a link that is being opened                           */
-    unsigned users;                   /* paths, halves and transits that need it               */
+    struct path *link;    /* the one in use, state UP                              */
+    struct path *opening; /* a link that is being opened                           */
+    unsigned users;       /* paths, halves, transits and a module that need it     */
+    bool wanted;          /* the module does: a link is to stand                   */
+    bool link_told;       /* the module knows of it                                */
+    bool busy;            /* the module was told that data flows                   */
+    instant silent_told;
     struct path *paths;               /* whose first hop it is, links included           */
     struct transit_side *transits_of; /* of both sides                                */
     struct rate opens;                /* that it brings, for us or for others                  */
@@ -380,6 +384,15 @@ uint16_t neighbour_record_mtu(const struct neighbour *n);
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r);
 /* Makes sure that a link is being opened, which may take until `limit`; true when one is up. */
 bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit);
+/* Another link, or none (NULL). */
+void neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path *link);
+/* A link that the module wanted could not be had. */
+void neighbour_link_failed(struct path_engine *e, struct neighbour *n);
+/* Data flows over the neighbour; the module is told when that is new. */
+void neighbour_used(struct path_engine *e, struct neighbour *n);
+/* The link was looked at: does any path still use the neighbour? */
+void neighbour_idle(struct path_engine *e, instant now, struct neighbour *n);
+void neighbour_silent(struct path_engine *e, instant now, struct neighbour *n);
 /* Does a datagram from there come from this neighbour?  A tunnel that cannot tell: yes. */
 bool neighbour_at(const struct neighbour *n, const struct endpoint *remote);
 
@@ -448,6 +461,9 @@ void rekey_seen(struct path_engine *e, instant now, struct path *p, uint8_t epoc
 /* control.c */
 void control_send(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
                   size_t size);
+/* By another way than the tunnel's; `recipe` NULL: by the tunnel's. */
+void control_send_by(struct path_engine *e, instant now, struct path *p,
+                     const struct recipe *recipe, const uint8_t *bytes, size_t size);
 void control_record(struct path_engine *e, instant now, const struct arrival *from,
                     const uint8_t *bytes, size_t size);
 void control_probe(struct path_engine *e, instant now, struct path *p);

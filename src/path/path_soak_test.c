@@ -134,7 +134,7 @@ static void meddle(struct chaos *c)
         break;
     case 6:
         if (b->toys)
-            path_link_message(b->e, now, b->toys->id, (const uint8_t *)"chaos", 5);
+            path_link_message(b->e, now, b->toys->id, NULL, (const uint8_t *)"chaos", 5);
         break;
     default:
         if (b->toys)

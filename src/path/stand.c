@@ -127,13 +127,12 @@ static void make_current(struct path_engine *e, instant now, struct path *p)
 
     if (old)
         not_current(e, old);
+    if (p->one_hop) /* first: the module is not to hear of a gap that there is not */
+        neighbour_set_link(e, p->first, p);
     if (old && (p->one_hop || !is_link(old)))
         path_drain(e, now, old);
-    if (p->one_hop) {
-        if (link && link != old)
-            path_drain(e, now, link);
-        p->first->link = p;
-    }
+    if (p->one_hop && link && link != old)
+        path_drain(e, now, link);
     set_current(e, now, p);
 }
 
@@ -163,7 +162,7 @@ void stand_promote(struct path_engine *e, instant now, struct path *p)
         p->probes = 0;
     }
     if (p->one_hop && !p->first->link)
-        p->first->link = p;
+        neighbour_set_link(e, p->first, p);
     set_current(e, now, p);
     alive_schedule(e, now, p);
 }

@@ -14,7 +14,7 @@ void path_drain(struct path_engine *e, instant now, struct path *p)
     p->state = PATH_STATE_DRAINING;
     p->drain_until = now + DRAIN_TIME;
     if (p->first->link == p)
-        p->first->link = NULL;
+        neighbour_set_link(e, p->first, NULL);
     heap_set(&e->timers, &p->timer,
              p->confirm && p->confirm_next < p->drain_until ? p->confirm_next : p->drain_until);
 }

@@ -49,7 +49,7 @@ static bool sum_seal(struct recipe_seal *self, struct packet *p, enum drop_reaso
 static struct recipe_seal sum = {.seal = sum_seal, .open = sum_open};
 static struct recipe in_place, wrapped;
 
-static enum steer_verdict decide(const struct steer *self, const struct packet *p,
+static enum steer_verdict decide(const struct steer *self, struct packet *p,
                                  const struct recipe **ret_recipe, enum drop_reason *ret_reason)
 {
     if (p->size < sizeof routed_bytes) {

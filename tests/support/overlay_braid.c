@@ -212,7 +212,7 @@ static bool make_transit(const struct braid *b, const struct endpoint *remote, s
            recipe_add_send(ret, b->overlay.settings.first_socket, NULL, remote, 0);
 }
 
-static enum steer_verdict decide(const struct steer *self, const struct packet *p,
+static enum steer_verdict decide(const struct steer *self, struct packet *p,
                                  const struct recipe **ret_recipe, enum drop_reason *ret_reason)
 {
     const struct braid_steer *s = (const struct braid_steer *)self;
@@ -520,7 +520,7 @@ static bool braid_output(struct overlay *o, struct overlay_out *ret)
 }
 
 static void braid_link_message(struct overlay *o, instant now, uint32_t tunnel,
-                               const uint8_t *bytes, size_t size)
+                               const struct arrival *from, const uint8_t *bytes, size_t size)
 {
     struct braid *b = braid_of(o);
     if (tunnel_find(b, tunnel) && size == 5 && !memcmp(bytes, "braid", 5))

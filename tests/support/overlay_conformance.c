@@ -23,6 +23,8 @@ struct caller {
     struct seeded random, module_random;
     instant now;
     enum expected tunnel[TUNNELS];
+    bool link[TUNNELS];
+    const char *host[TUNNELS];
     uint32_t lookup[LOOKUPS]; /* not answered yet; 0: free */
     uint32_t last_lookup[LOOKUPS];
     unsigned lookup_count;
@@ -100,8 +102,10 @@ static void check_tunnel(struct caller *c, const struct overlay_out *out)
         trace(c, out->reason, strlen(out->reason));
         break;
     default: /* OVERLAY_LINK_MESSAGE */
-        if (*t != UP)
+        if (*t != UP || (c->class->link_up && !c->link[out->tunnel]))
             broken(c, "a message for the link of tunnel %u in state %d", out->tunnel, *t);
+        if (out->recipe)
+            check_recipe(c, out->recipe, false);
         if (!out->bytes || !out->size)
             broken(c, "an empty message for a link");
         trace(c, out->bytes, out->size);
@@ -165,6 +169,17 @@ static void pull(struct caller *c)
             break;
         case OVERLAY_PEEL:
             check_peel(c, &out);
+            break;
+        case OVERLAY_LINK_WANT:
+        case OVERLAY_LINK_RELEASE:
+            if (!out.host || !*out.host || !c->class->link_up)
+                broken(c, "a wish for a link to nobody, or that nobody hears the answer of");
+            trace(c, out.host, strlen(out.host));
+            break;
+        case OVERLAY_RETIRE:
+            if (!out.object || !out.retire)
+                broken(c, "nothing is retired");
+            out.retire(out.object);
             break;
         default:
             check_tunnel(c, &out);
@@ -264,7 +279,35 @@ static void speak(struct caller *c, uint32_t tunnel)
     if (c->class->input)
         c->class->input(c->o, c->now, &from, bytes, size);
     if (c->class->link_message)
-        c->class->link_message(c->o, c->now, tunnel, bytes, size);
+        c->class->link_message(c->o, c->now, tunnel, &from, bytes, size);
+}
+
+/* Links come and go while a tunnel is up; that one went may be said after it was closed. */
+static void change_link(struct caller *c, uint32_t tunnel)
+{
+    if (!c->class->link_up)
+        return;
+    if (c->link[tunnel]) {
+        c->link[tunnel] = false;
+        c->class->link_down(c->o, c->now, tunnel, c->host[tunnel]);
+    } else if (c->tunnel[tunnel] == UP) {
+        c->link[tunnel] = true;
+        c->class->link_up(c->o, c->now, tunnel, c->host[tunnel]);
+    } else if (!below(c, 4)) {
+        c->class->link_down(c->o, c->now, tunnel, c->hosts[below(c, c->host_count)]);
+    }
+    if (c->class->tunnel_use)
+        c->class->tunnel_use(c->o, c->now, tunnel, below(c, 3));
+}
+
+static void close_tunnel(struct caller *c, uint32_t tunnel)
+{
+    if (c->link[tunnel] && below(c, 2))
+        change_link(c, tunnel);
+    c->tunnel[tunnel] = CLOSED;
+    c->class->tunnel_close(c->o, c->now, tunnel);
+    if (c->link[tunnel])
+        change_link(c, tunnel);
 }
 
 static void reload(struct caller *c)
@@ -280,7 +323,7 @@ static void step(struct caller *c)
     uint32_t tunnel = below(c, TUNNELS);
     const char *host = c->hosts[below(c, c->host_count)];
     struct arrival from = some_arrival(c);
-    switch (below(c, 14)) {
+    switch (below(c, 16)) {
     case 0:
     case 1:
     case 2:
@@ -288,14 +331,14 @@ static void step(struct caller *c)
         if (c->tunnel[tunnel] != CLOSED)
             break; /* a number in use is the caller's mistake, not the module's */
         c->tunnel[tunnel] = OPENING;
+        c->host[tunnel] = host;
         if (below(c, 3))
             c->class->tunnel_open(c->o, c->now, tunnel, host);
         else
             c->class->tunnel_accept(c->o, c->now, tunnel, host, &from);
         break;
     case 4:
-        c->tunnel[tunnel] = CLOSED;
-        c->class->tunnel_close(c->o, c->now, tunnel);
+        close_tunnel(c, tunnel);
         break;
     case 5:
     case 6:
@@ -323,14 +366,16 @@ static void step(struct caller *c)
         else if (c->class->underlay_changed)
             c->class->underlay_changed(c->o, c->now);
         break;
+    case 13:
+    case 14:
+        change_link(c, tunnel);
+        break;
     default:
         answer_lookup(c);
     }
     /* A tunnel that is closed before its output was pulled says nothing any more. */
-    if (!below(c, 8) && c->tunnel[tunnel] != CLOSED) {
-        c->tunnel[tunnel] = CLOSED;
-        c->class->tunnel_close(c->o, c->now, tunnel);
-    }
+    if (!below(c, 8) && c->tunnel[tunnel] != CLOSED)
+        close_tunnel(c, tunnel);
 }
 
 /* ---- rules ---- */
@@ -381,6 +426,9 @@ static uint64_t run(const struct overlay_class *class, const struct overlay_sett
     }
     if (seed % 2)
         check_patience(&c);
+    if (c.class->leave && seed % 3)
+        c.class->leave(c.o, c.now);
+    pull(&c);
     overlay_free(c.o); /* in the middle of things, half of the time */
     return c.trace;
 }
