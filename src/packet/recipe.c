@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/check.h"
 #include "base/cursor.h"
 
 /* The only interpreter of recipes and peels.
@@ -22,6 +23,7 @@
 void recipe_begin(struct recipe *r)
 {
     memset(r, 0, sizeof *r);
+    r->bytes_at = offsetof(struct recipe, bytes);
     r->keepalive = INSTANT_NEVER;
 }
 
@@ -116,7 +118,8 @@ static bool prepend_valid(const struct recipe *r, const struct recipe_step *step
 bool recipe_valid(const struct recipe *r)
 {
     unsigned bytes = 0;
-    if (!r->count || r->count > RECIPE_STEPS || r->keepalive <= 0)
+    if (!r->count || r->count > RECIPE_STEPS || r->keepalive <= 0 ||
+        r->bytes_at != offsetof(struct recipe, bytes))
         return false;
     for (unsigned i = 0; i < r->count; i++) {
         const struct recipe_step *step = &r->step[i];
@@ -134,6 +137,34 @@ bool recipe_valid(const struct recipe *r)
         return false;
     return bytes == r->bytes_used && r->overhead >= bytes &&
            r->overhead - bytes <= SEAL_OVERHEAD_MAX;
+}
+
+static const uint8_t *bytes_of(const struct recipe *r)
+{
+    return (const uint8_t *)r + r->bytes_at;
+}
+
+static size_t packed_head(const struct recipe *r)
+{
+    return offsetof(struct recipe, step) + r->count * sizeof r->step[0];
+}
+
+struct recipe *recipe_pack(const struct recipe *r)
+{
+    size_t head = packed_head(r);
+    struct recipe *ret = base_calloc(1, head + r->bytes_used);
+    memcpy(ret, r, head);
+    memcpy((uint8_t *)ret + head, bytes_of(r), r->bytes_used);
+    ret->bytes_at = (uint16_t)head;
+    return ret;
+}
+
+void recipe_unpack(struct recipe *ret, const struct recipe *r)
+{
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret, r, packed_head(r));
+    memcpy(ret->bytes, bytes_of(r), r->bytes_used);
+    ret->bytes_at = offsetof(struct recipe, bytes);
 }
 
 const struct recipe_step *recipe_target(const struct recipe *r)
@@ -198,7 +229,7 @@ static bool run_prepend(const struct recipe *r, const struct recipe_step *step, 
         *ret_reason = DROP_OVERSIZED;
         return false;
     }
-    memcpy(p->data, r->bytes + step->prepend.offset, size);
+    memcpy(p->data, bytes_of(r) + step->prepend.offset, size);
     for (unsigned i = 0; i < 2; i++) {
         if (!apply_patch(&step->prepend.patch[i], !size, p, ret_reason))
             return false;

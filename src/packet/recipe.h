@@ -33,11 +33,11 @@ enum recipe_patch_kind {
 };
 
 struct recipe_patch {
-    uint8_t kind;       /* enum recipe_patch_kind                */
+    uint64_t *sequence; /* SEQUENCE*: owned by the sending worker */
     uint16_t at;        /* offset in this prepend                */
     uint16_t from;      /* LENGTH16: count from this offset; TTL: offset in arrival.via */
     int16_t add;        /* LENGTH16: added to the count          */
-    uint64_t *sequence; /* SEQUENCE*: owned by the sending worker */
+    uint8_t kind;       /* enum recipe_patch_kind                */
 };
 
 /* Seal and open of a tunnel that has its own encryption.  Called by the worker that owns the tunnel.  They may use the
@@ -53,7 +53,7 @@ struct recipe_step {
     uint8_t verb; /* enum recipe_verb */
     union {
         struct {
-            uint16_t offset, size; /* in recipe.bytes */
+            uint16_t offset, size; /* in the recipe's bytes */
             struct recipe_patch patch[2];
         } prepend;
         struct {
@@ -70,19 +70,23 @@ struct recipe_step {
 
 struct transform;
 
+/* As it is built.  What is published is packed: steps and bytes that are not used are left out, and the bytes stand
+ * behind the last step.  A packed one is never copied by value (recipe_unpack() does it). */
 struct recipe {
-    uint8_t count; /* 1 to RECIPE_STEPS; the last step is a send, and no other is */
-    struct recipe_step step[RECIPE_STEPS];
-    uint8_t bytes[RECIPE_BYTES];
-    uint16_t bytes_used;
-    uint16_t overhead; /* bytes that all steps together add in front of and behind a record     */
-    uint16_t mtu;      /* largest record that fits, 0 when unknown (then 1280 less the overhead) */
-    bool ports_free;   /* data lanes but the first may use their own UDP source port             */
+    uint8_t count;      /* 1 to RECIPE_STEPS; the last step is a send, and no other is */
+    bool ports_free;    /* data lanes but the first may use their own UDP source port             */
+    bool from_any_port; /* the neighbour's data lanes but the first may come from other ports     */
     struct endpoint
         from; /* where the neighbour's records come from; family 0: anywhere (transit checks it) */
-    bool from_any_port; /* those of its data lanes but the first may come from other ports     */
-    instant keepalive;  /* longest silence the way survives (NAT), INSTANT_NEVER when any         */
-    struct transform *transform; /* NULL, or the engine that handles each record of this tunnel   */
+    uint16_t overhead; /* bytes that all steps together add in front of and behind a record     */
+    uint16_t mtu;      /* largest record that fits, 0 when unknown (then 1280 less the overhead) */
+    uint16_t bytes_used;
+    uint16_t bytes_at; /* offset of the bytes in this object                              */
+    instant keepalive; /* longest silence the way survives (NAT), INSTANT_NEVER when any  */
+    struct transform
+        *transform; /* NULL, or the engine that handles each record of this tunnel     */
+    struct recipe_step step[RECIPE_STEPS];
+    uint8_t bytes[RECIPE_BYTES];
 };
 
 /* Builders used by modules; false when a limit above would be passed. */
@@ -94,6 +98,10 @@ bool recipe_add_send(struct recipe *r, uint16_t socket, const struct endpoint *l
                      const struct endpoint *remote, uint8_t tos);
 /* Whole and inside its limits?  Checked once before publication. */
 bool recipe_valid(const struct recipe *r);
+/* A packed copy; the caller frees it with free(). */
+struct recipe *recipe_pack(const struct recipe *r);
+/* A copy that can be changed, of a packed recipe or of one that is not. */
+void recipe_unpack(struct recipe *ret, const struct recipe *r);
 /* The send step. */
 const struct recipe_step *recipe_target(const struct recipe *r);
 /* Runs the steps before the send on a record in place.  False: *ret_reason; the packet stays the caller's. */

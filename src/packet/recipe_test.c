@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -74,12 +75,17 @@ static struct toy_seal toy_new(uint8_t key)
     return (struct toy_seal){.seal = {.seal = toy_seal, .open = toy_open}, .key = key};
 }
 
+/* Packed, as workers see it; unpacked again it is what it was. */
 static void run(const struct recipe *r, const void *bytes, size_t size)
 {
     enum drop_reason reason = DROP_COUNT;
+    struct recipe again, *packed = recipe_pack(r);
+    recipe_unpack(&again, packed);
+    assert_memory_equal(&again, r, sizeof again);
     assert_true(packet_fill(packet, bytes, size));
-    if (!recipe_run(r, packet, &reason))
+    if (!recipe_run(packed, packet, &reason))
         fail_msg("dropped: %s", drop_name(reason));
+    free(packed);
 }
 
 #define assert_packet(bytes)                                                                       \

@@ -92,11 +92,7 @@ uint16_t neighbour_record_mtu(const struct neighbour *n)
 
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
 {
-    struct recipe *copy = NULL;
-    if (r) {
-        copy = base_calloc(1, sizeof *copy);
-        *copy = *r;
-    }
+    struct recipe *copy = r ? recipe_pack(r) : NULL;
     const struct recipe *old = atomic_exchange(&n->fwd->recipe, copy);
     if (copy && copy->transform && !(old && old->transform))
         fwd_transform_add(e->tables, n->fwd);
@@ -281,7 +277,8 @@ void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoi
         size_t known = r->mtu ? r->mtu : UINT16_MAX;
         if (mtu < MTU_LEAST + (size_t)r->overhead || mtu - r->overhead >= known)
             continue;
-        struct recipe smaller = *r;
+        struct recipe smaller;
+        recipe_unpack(&smaller, r);
         smaller.mtu = (uint16_t)(mtu - r->overhead);
         neighbour_set_recipe(e, n, &smaller);
         notice(e, now, 6, "%s: datagrams of %zu bytes do not fit on the underlay; using %zu",

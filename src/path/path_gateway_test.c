@@ -388,7 +388,8 @@ static void a_smaller_tunnel_is_told(void **state)
     net_run(&t.net, SECOND);
     assert_int_equal(box_path(t.alpha, "beta.west.ip")->record_mtu, 1500);
     struct neighbour *n = box_neighbour(t.gate, "beta.west.ip");
-    struct recipe smaller = *neighbour_recipe(n);
+    struct recipe smaller;
+    recipe_unpack(&smaller, neighbour_recipe(n));
     smaller.mtu = 1300;
     neighbour_set_recipe(t.gate->e, n, &smaller);
     assert_true(box_send_sized(t.alpha, t.beta, "beta.west.ip", 4, 1400, 1025));
