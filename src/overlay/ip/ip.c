@@ -92,13 +92,8 @@ static struct ip *ip_of(struct overlay *o)
 
 static bool mtu_parse(const char *value, uint16_t *ret)
 {
-    uint32_t mtu = 0;
-    for (const char *c = value; *c; c++) {
-        if (*c < '0' || *c > '9' || c - value > 4)
-            return false;
-        mtu = mtu * 10 + (uint32_t)(*c - '0');
-    }
-    if (mtu < 1280 || mtu > UINT16_MAX)
+    uint32_t mtu;
+    if (!overlay_option_number(value, 1280, UINT16_MAX, &mtu))
         return false;
     *ret = (uint16_t)mtu;
     return true;
@@ -200,7 +195,8 @@ static void tunnel_use(struct ip *ip, struct ip_tunnel *t, const struct endpoint
     }
 }
 
-static void tunnel_use_address(struct ip *ip, struct ip_tunnel *t, const struct ip_place *place)
+static void tunnel_use_address(struct ip *ip, struct ip_tunnel *t,
+                               const struct overlay_place *place)
 {
     struct endpoint remote = {.ip = t->address[t->address_used], .port = place->endpoint.port};
     tunnel_use(ip, t, &(struct endpoint){0}, &remote);
@@ -216,7 +212,7 @@ static void tunnel_fail(struct ip *ip, struct ip_tunnel *t)
 /* Takes the place that t->place names: an address is used at once, a name is looked up (again). */
 static void tunnel_try(struct ip *ip, struct ip_tunnel *t, const struct ip_member *m)
 {
-    const struct ip_place *place = &m->places[t->place];
+    const struct overlay_place *place = &m->places[t->place];
     t->address_count = t->address_used = 0;
     if (!*place->name) {
         tunnel_use(ip, t, &(struct endpoint){0}, &place->endpoint);

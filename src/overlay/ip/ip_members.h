@@ -5,19 +5,11 @@
 
 #include "base/name.h"
 #include "overlay/overlay.h"
-
-#define IP_PORT 7400 /* of a place that names none */
-
-/* One `at` value.  A host name is looked up when a tunnel needs it, so its endpoint has a port
- * only. */
-struct ip_place {
-    char name[NAME_TEXT];     /* empty for a literal address */
-    struct endpoint endpoint; /* family 0 for a host name    */
-};
+#include "overlay/place.h"
 
 struct ip_member {
     char host[NAME_TEXT];
-    struct ip_place *places;
+    struct overlay_place *places;
     unsigned place_count;
 };
 
@@ -25,10 +17,6 @@ struct ip_members {
     struct ip_member *member;
     unsigned count;
 };
-
-/* "192.0.2.1:7400", "[2001:db8::1]:7400", "host.example.org:7400", each also without its port. */
-bool ip_place_parse(const char *text, struct ip_place *ret);
-bool ip_place_equal(const struct ip_place *a, const struct ip_place *b);
 
 /* 0 and *ret filled, or -EINVAL and a static *ret_reason (*ret is untouched then). */
 int ip_members_read(const struct overlay_settings *s, struct ip_members *ret,

@@ -439,8 +439,8 @@ static void test_bad_members(void **state)
                                       "[::1",       "256.1.1.1:80", "host:7400 ", "-x.org:1",
                                       "a..b:1",     "1.2.3.4:5:6",  "x:+5",       "::1:7400:"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct ip_place place;
-        if (ip_place_parse(bad[i], &place))
+        struct overlay_place place;
+        if (overlay_place_parse(bad[i], &place))
             fail_msg("'%s' was taken", bad[i]);
         struct overlay_member m = {.host = "x", .at = &bad[i], .at_count = 1};
         struct overlay_settings s = standard();
@@ -450,8 +450,8 @@ static void test_bad_members(void **state)
         assert_null(overlay_new(overlay_class_find("ip"), &s, 0, &reason));
         assert_non_null(strstr(reason, "neither ADDRESS:PORT nor HOST:PORT"));
     }
-    struct ip_place place;
-    assert_true(ip_place_parse("host.example.org", &place));
+    struct overlay_place place;
+    assert_true(overlay_place_parse("host.example.org", &place));
     assert_int_equal(place.endpoint.port, 7400);
     assert_string_equal(place.name, "host.example.org");
 }
