@@ -492,16 +492,23 @@ def helper():
     seed("helper", "short", b"\x01")
 
 
-def vectors(target, letter):
+def vectors(letter):
     """What the original of 2005 sent: tests/vectors/i3.txt."""
-    for line in (HERE.parent / "vectors" / "i3.txt").read_text().splitlines():
-        tag, *_, text = line.split("|")
-        if tag.startswith(letter):
-            seed(target, tag, bytes.fromhex(text))
+    lines = [line.split("|") for line in (HERE.parent / "vectors" / "i3.txt").read_text().splitlines()]
+    return {tag: bytes.fromhex(text) for tag, *_, text in lines if tag.startswith(letter)}
+
+
+def chord():
+    messages = vectors("C")
+    for tag, message in messages.items():
+        seed("chord", tag, b"\0" + message)
+    for kind in (1, 3, 5, 7):
+        seed("chord", f"story-{kind}", bytes([kind]) + b"".join(bytes([len(m)]) + m for m in messages.values()))
 
 
 def i3():
-    vectors("i3_wire", "E")
+    for tag, packet in vectors("E").items():
+        seed("i3_wire", tag, packet)
     sixteen, key = bytes(range(16)), b"k" * 16
     there6 = b"\x30" + sixteen + b"\x12\x34"
     trigger = bytes(32) + struct.pack(">H", 256) + sixteen
@@ -515,7 +522,7 @@ def i3():
 
 
 def main():
-    for make in (config, control, dns, forward, handle, helper, i3, ip, noise, path, pem, recipe, record, resolvconf, vnet):
+    for make in (chord, config, control, dns, forward, handle, helper, i3, ip, noise, path, pem, recipe, record, resolvconf, vnet):
         make()
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target

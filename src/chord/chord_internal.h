@@ -1,0 +1,104 @@
+/* Inside chord/ only. */
+#ifndef OCALA_CHORD_CHORD_INTERNAL_H
+#define OCALA_CHORD_CHORD_INTERNAL_H
+
+#include "chord/chord.h"
+#include "crypto/limit.h"
+
+#define CHORD_TICK        (250 * MILLISECOND)
+#define TICKS_A_ROUND     4
+#define PING_WAIT         (500 * MILLISECOND)
+#define PING_TRIES        4            /* unanswered ones after which a node is gone            */
+#define QUIET             (5 * SECOND) /* silence after which a node is asked                   */
+#define QUIET_NEAR        (2 * SECOND) /* the same for the first successor and the predecessor  */
+#define QUIET_IN_USE      SECOND       /* the same for a node that something is sent to         */
+#define CANDIDATES_MAX    32
+#define SETTLE_WAIT       (2 * SECOND) /* for predecessors that we were told about              */
+#define ALONE_AFTER       (4 * SECOND) /* without an answer from a seed                         */
+#define CLEAN_ROUNDS      10
+#define SEED_ROUNDS       8    /* how often a seed is asked whether it knows other nodes */
+#define SOURCE_MESSAGES   400  /* a second, other than ROUTE and COPY                   */
+#define SOURCE_CANDIDATES 8    /* a second                                              */
+#define RECENT            1024 /* messages remembered against loops                     */
+#define RECENT_COPIES     32   /* the same one, in a second                             */
+
+struct node {
+    struct chord_node node;
+    struct chord_id distance; /* from us, clockwise */
+    instant heard, asked;     /* asked: when the last ping left                             */
+    uint32_t token;
+    uint8_t unanswered; /* pings since it was heard */
+    uint32_t rtt_us;
+};
+
+struct recent {
+    uint32_t print;
+    instant since;
+    unsigned count;
+};
+
+struct chord {
+    struct chord_node self;
+    struct endpoint seed[CHORD_SEEDS_MAX];
+    unsigned seeds;
+    bool closed; /* the ring has a secret */
+    uint8_t secret[CHORD_SECRET];
+    unsigned per_address;
+    struct entropy *entropy;
+
+    struct node node[CHORD_NODES_MAX]; /* those that answered, clockwise from us */
+    unsigned nodes;
+    struct node candidate[CANDIDATES_MAX];
+    unsigned candidates;
+
+    instant begun, tick,
+        stabilised; /* stabilised: when a successor first told its predecessor; 0: never */
+    unsigned ticks, rounds, backup, before, bit;
+    bool settled;
+    uint64_t generation;
+
+    uint8_t recent_key[16];
+    struct recent recent[RECENT];
+    struct limit_sources messages, newcomers;
+    struct outbox out;
+    struct chord_counters counters;
+};
+
+static inline const uint8_t *ring_secret(const struct chord *c)
+{
+    return c->closed ? c->secret : NULL;
+}
+
+void chord_drop(struct chord *c, enum chord_drop reason);
+/* Sends a message with the full hop limit. */
+void chord_send(struct chord *c, const struct endpoint *to, struct chord_message *m);
+void chord_send_node(struct chord *c, const struct endpoint *to, enum chord_type type,
+                     const struct chord_id *id, const struct endpoint *at);
+
+/* ---- nodes.c ---- */
+struct node *node_successor(struct chord *c);
+struct node *node_predecessor(struct chord *c);
+struct node *node_at(struct chord *c, const struct endpoint *at);
+/* The known node that precedes the key most closely; one that answers, if there is. NULL without any. */
+struct node *node_preceding(struct chord *c, const struct chord_id *key);
+/* Where a key that is not ours goes next: to whose it is when that is known, else nearer. */
+struct node *node_next(struct chord *c, const struct chord_id *key);
+void node_ping(struct chord *c, instant now, struct node *n);
+/* Something was heard from it. */
+void node_heard(struct node *n, instant now);
+/* Somebody named this node: a candidate, unless it is known.  `from`: who said so. */
+void node_learn(struct chord *c, instant now, const struct endpoint *from,
+                const struct chord_node *who);
+void node_pong(struct chord *c, instant now, const struct chord_message *m);
+/* Asks who was silent, and lets go of who does not answer. */
+void node_tick(struct chord *c, instant now);
+/* Keeps successors, predecessors, and the first node of each interval of fingers. */
+void node_clean(struct chord *c);
+
+/* ---- round.c ---- */
+void round_tick(struct chord *c, instant now);
+void round_stabilised(struct chord *c, instant now);
+/* Do we know our place by now? */
+void round_settle(struct chord *c, instant now);
+
+#endif
