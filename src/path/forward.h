@@ -55,7 +55,7 @@ struct lane_pieces;
 /* The counters of a lane are written by its worker (relaxed) and read by anyone. */
 struct lane {
     uint8_t index;
-    _Atomic(struct record_sealer *) sealer; /* NULL: parked                                    */
+    _Atomic(struct record_sealer *) sealer;
     _Atomic(struct lane_opener *)
         opener[LANE_OPENERS]; /* by epoch modulo that; NULL: none                */
     atomic_uint_fast64_t records_out, records_in, bytes_out, bytes_in;
@@ -78,33 +78,39 @@ struct fwd_policy {
     struct fwd_allow allow[];
 };
 
+struct fwd_path;
+struct fwd_transit;
+
+/* What a label of ours leads to.  Exactly one of the two is set. */
+struct fwd_label {
+    struct fwd_path *path;
+    struct fwd_transit *transit;
+};
+
+/* Allocated with room for its own lanes only, and never copied by value then. */
 struct fwd_path {
-    uint32_t id;         /* the path's slot: LABEL_SLOT of our labels            */
-    uint32_t generation; /* of our labels                                        */
-    uint32_t label_out;  /* the label the next host wants, lane bits zero        */
-    uint8_t lanes;       /* 1 + data lanes; lane[0..lanes-1]                     */
-    bool one_hop;        /* a link: records also tell where the neighbour is     */
-    struct lane *lane[FORWARD_LANES_MAX];
+    struct fwd_label label;      /* leads here: for whom has no other place for it    */
+    uint32_t id;                 /* the path's slot: LABEL_SLOT of our labels            */
+    uint32_t generation;         /* of our labels                                        */
+    uint32_t label_out;          /* the label the next host wants, lane bits zero        */
+    uint8_t lanes;               /* 1 + data lanes; lane[0..lanes-1]                     */
+    bool one_hop;                /* a link: records also tell where the neighbour is     */
+    _Atomic uint16_t record_mtu; /* largest record on this path               */
     struct fwd_tunnel *tunnel;
-    struct ip_address handle4, handle6; /* of the peer; family 0: none               */
-    _Atomic uint16_t record_mtu;        /* largest record on this path               */
     _Atomic(const struct fwd_policy *) policy;
     atomic_uint_fast64_t drops;
+    struct ip_address handle4, handle6;             /* of the peer; family 0: none               */
+    _Atomic(struct lane *) lane[FORWARD_LANES_MAX]; /* all NULL: parked */
 };
 
 /* Label entry of a gateway for one direction. */
 struct fwd_transit {
+    struct fwd_label label; /* as above */
     uint32_t generation;
     uint32_t label_out; /* lane bits zero                                 */
     struct fwd_tunnel *in, *out;
     atomic_uint_fast64_t records, bytes;
     _Atomic int64_t used; /* instant of the last batch                      */
-};
-
-/* Exactly one of the two is set. */
-struct fwd_label {
-    struct fwd_path *path;
-    struct fwd_transit *transit;
 };
 
 /* A handle that programs may send to. */

@@ -187,12 +187,12 @@ static bool choose(struct outgoing *x)
         forward_hand_over(f, forward_lane_worker(f, lane), true, x->p);
         return false;
     }
-    x->lane = x->path->lane[lane];
-    x->sealer = atomic_load_explicit(&x->lane->sealer, memory_order_acquire);
-    if (!x->sealer) {
+    x->lane = fwd_path_lane(x->path, lane);
+    if (!x->lane) {
         forward_punt(f, PUNT_NEED_KEY, x->path->id, true, x->p);
         return false;
     }
+    x->sealer = atomic_load_explicit(&x->lane->sealer, memory_order_acquire);
     size_t path_mtu = atomic_load_explicit(&x->path->record_mtu, memory_order_relaxed);
     x->limit = forward_recipe_mtu(x->recipe);
     if (path_mtu && path_mtu < x->limit)

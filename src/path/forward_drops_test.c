@@ -290,11 +290,11 @@ static void test_punts_of_captured(void **state)
     outs_free(&got);
     atomic_store(&x.a.handle.path, &x.a.path);
 
-    struct record_sealer *sealer = atomic_exchange(&x.a.path.lane[1]->sealer, NULL);
+    struct lane *lane = atomic_exchange(&x.a.path.lane[1], NULL);
     capture(&x.a, &a_to_b, &got);
     p = assert_punt(&got, PUNT_NEED_KEY, SIDE_SLOT, true);
     assert_memory_equal(p->data, bytes, size);
-    atomic_store(&x.a.path.lane[1]->sealer, sealer);
+    atomic_store(&x.a.path.lane[1], lane);
     /* Control gives it back when there is a key. */
     struct forward_out out = outs_take(&got, 0);
     forward_handed_over(x.a.forward[0], x.a.now, out.packet, true);
@@ -328,14 +328,11 @@ static void test_punts_of_received(void **state)
         outs_free(&got);
     }
     size = sealed(&x, 1, RECORD_KIND_IPV4, inner, inner_size, record);
-    struct lane *lane = x.b.path.lane[1];
-    struct lane_opener *opener = atomic_exchange(&lane->opener[0], NULL);
-    struct record_sealer *sealer = atomic_exchange(&lane->sealer, NULL);
+    struct lane *lane = atomic_exchange(&x.b.path.lane[1], NULL);
     side_receive(&x.b, 0, &x.a.endpoint, 0, record, size, &got);
     p = assert_punt(&got, PUNT_NEED_KEY, SIDE_SLOT, false);
     assert_memory_equal(p->data, record, size);
-    atomic_store(&lane->opener[0], opener);
-    atomic_store(&lane->sealer, sealer);
+    atomic_store(&x.b.path.lane[1], lane);
     struct forward_out out = outs_take(&got, 0);
     forward_handed_over(x.b.forward[0], x.b.now, out.packet, false);
     side_pull(&x.b, 0, &got);

@@ -137,6 +137,12 @@ static inline const struct recipe *fwd_tunnel_recipe(const struct fwd_tunnel *tu
                : NULL;
 }
 
+/* NULL: the path is parked. */
+static inline struct lane *fwd_path_lane(const struct fwd_path *path, unsigned lane)
+{
+    return atomic_load_explicit(&((struct fwd_path *)path)->lane[lane], memory_order_acquire);
+}
+
 /* Is that where the neighbour's records come from, of this lane? */
 static inline bool forward_came_from(const struct recipe *in, const struct arrival *a,
                                      unsigned lane)

@@ -42,8 +42,8 @@ static bool learn(struct forward *f, const struct record_header *h, struct known
     const struct recipe *recipe = fwd_tunnel_recipe(label->path->tunnel);
     if (recipe && recipe->transform)
         return false;
-    k->lane = label->path->lane[lane];
-    k->opener = forward_opener_of(k->lane, h);
+    k->lane = fwd_path_lane(label->path, lane);
+    k->opener = k->lane ? forward_opener_of(k->lane, h) : NULL;
     if (!k->opener)
         return false;
     k->path = label->path;

@@ -387,13 +387,13 @@ static void test_parked(void **state)
     struct outs sent = {0};
     struct stream s = to_peer(false, false);
     pair_init(&x, &(struct side_settings){.open_checksums = true});
-    record_sealer_free(atomic_exchange(&x.a.path.lane[1]->sealer, NULL));
+    struct lane *lane = atomic_exchange(&x.a.path.lane[1], NULL);
     capture_super(&x.a, &s, &sent);
     assert_int_equal(sent.count, 1);
     assert_int_equal(sent.item[0].punt, PUNT_NEED_KEY);
     struct packet *p = outs_take(&sent, 0).packet;
     assert_int_equal(p->offload.gso, PACKET_GSO_TCP4);
-    side_key(&x.a, 'b', 1, 1);
+    atomic_store(&x.a.path.lane[1], lane);
     forward_handed_over(x.a.forward[0], x.a.now, p, true);
     side_pull(&x.a, 0, &sent);
     assert_int_equal(assert_runs(&sent), stream_count(&s));

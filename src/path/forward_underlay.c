@@ -138,12 +138,13 @@ void forward_open(struct incoming *x)
 static void open_alone(struct forward *f, instant now, struct fwd_path *path, struct lane *lane,
                        const struct record_header *h, struct packet *p)
 {
+    if (!lane) {
+        forward_punt(f, PUNT_NEED_KEY, path->id, false, p);
+        return;
+    }
     struct record_opener *opener = forward_opener_of(lane, h);
     if (!opener) {
-        if (!atomic_load_explicit(&lane->sealer, memory_order_acquire))
-            forward_punt(f, PUNT_NEED_KEY, path->id, false, p);
-        else
-            forward_drop_on(f, path, p, DROP_UNKNOWN_EPOCH);
+        forward_drop_on(f, path, p, DROP_UNKNOWN_EPOCH);
         return;
     }
     struct incoming x = {.f = f,
@@ -170,7 +171,7 @@ static void end_record(struct forward *f, instant now, struct fwd_path *path,
     else if (forward_lane_worker(f, lane) != f->settings.worker)
         forward_hand_over(f, forward_lane_worker(f, lane), false, p);
     else
-        open_alone(f, now, path, path->lane[lane], h, p);
+        open_alone(f, now, path, fwd_path_lane(path, lane), h, p);
 }
 
 /* ---- by label ---- */

@@ -45,13 +45,7 @@ static void fill(struct path_engine *e, const struct path *p, struct path_info *
     };
     if (r)
         ret->remote = recipe_target(r)->send.remote;
-    for (unsigned i = 0; p->fwd && i < p->fwd->lanes; i++) {
-        const struct lane *l = p->fwd->lane[i];
-        ret->records_in += atomic_load_explicit(&l->records_in, memory_order_relaxed);
-        ret->records_out += atomic_load_explicit(&l->records_out, memory_order_relaxed);
-        ret->bytes_in += atomic_load_explicit(&l->bytes_in, memory_order_relaxed);
-        ret->bytes_out += atomic_load_explicit(&l->bytes_out, memory_order_relaxed);
-    }
+    session_count(p, ret);
 }
 
 void path_each(struct path_engine *e, void (*look)(void *context, const struct path_info *info),

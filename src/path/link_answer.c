@@ -262,7 +262,8 @@ void link_error_received(struct path_engine *e, instant now, const struct arriva
         if (p->label_out != label || !p->fwd || lane >= p->fwd->lanes ||
             p->state != PATH_STATE_UP || !neighbour_at(p->first, &from->remote))
             continue;
-        struct record_sealer *s = atomic_load(&p->fwd->lane[lane]->sealer);
+        const struct lane *l = atomic_load(&p->fwd->lane[lane]);
+        const struct record_sealer *s = l ? atomic_load(&l->sealer) : NULL;
         if (s && record_sealer_epoch(s) == h.epoch && record_sealed_lately(s, h.counter, tag)) {
             alive_suspect(e, now, p);
             link_hurry(e, now, p->first);

@@ -13,7 +13,7 @@
  * One idea per file: handshake.c (Noise inside our messages), link.c (messages in clear),
  * link_answer.c (what strangers get), open.c (what the initiator does), half.c (what the responder
  * does), over_link.c (set-up by way of a link), stand.c (which path is in use), gateway.c and
- * transit.c (for others), session.c (keys and lanes), rekey.c, alive.c (timers), suspect.c (lost,
+ * transit.c (for others), session.c (keys and lanes), park.c, rekey.c, alive.c (timers), suspect.c (lost,
  * closed, doubted), control.c (sealed messages), trust.c (who is who), policy.c, neighbour.c,
  * engine.c (life cycle, slots, outputs), inspect.c (looking).
  *
@@ -146,11 +146,6 @@ struct ask {
     struct ask *next;
 };
 
-struct parked_lane {
-    uint64_t next_send, highest;
-    bool any_received;
-};
-
 struct path {
     struct timer timer;
     UT_hash_handle by_chain; /* opening ones in e->openings, current ones in e->currents */
@@ -187,8 +182,8 @@ struct path {
     size_t rekey_size;
     uint8_t *confirm; /* CONFIRM bytes, until confirmed            */
     size_t confirm_size;
-    struct parked_lane *parked_lanes;
-    struct parking *parking;
+    struct parking *parking; /* parked: lanes that workers may still hold  */
+    struct asleep *asleep;   /* parked: what is left of them               */
 
     instant since, keys_since, old_keys_until;
     instant rekey_since, rekey_next; /* since: the first attempt that is not through */
@@ -437,16 +432,27 @@ void session_send_on(struct path_engine *e, struct path *p, const struct epoch_k
 void session_drop_old(struct path_engine *e, struct path *p);
 void session_publish(struct path_engine *e, struct path *p);
 void session_free(struct path_engine *e, struct path *p);
-bool session_park(struct path_engine *e, struct path *p); /* false: not now */
-bool session_parked_settle(struct path_engine *e,
-                           struct path *p); /* true when the keys are put away */
-void session_wake(struct path_engine *e, struct path *p);
+void session_key_lane(struct path_engine *e, const struct path *p, struct lane *l,
+                      uint64_t next_send, const uint64_t *highest); /* NULL: opened nothing yet */
+void session_lane_release(void *lane);                              /* for epoch_retire()       */
 instant session_heard(const struct path *p);
 instant session_sent(const struct path *p);
 instant session_data_used(const struct path *p);
 void session_watch(struct path *p);
 uint64_t session_counter(const struct path *p); /* the highest of all lanes, sent */
 void session_set_mtu(struct path *p, uint16_t record_mtu);
+
+/* park.c */
+bool session_park(struct path_engine *e, struct path *p); /* false: not now */
+bool session_parked_settle(struct path_engine *e,
+                           struct path *p); /* true when the keys are put away */
+void session_wake(struct path_engine *e, struct path *p);
+void session_forget_parked(struct path_engine *e, struct path *p);
+/* Of the sleeping lanes from `first` on: moves the instants to those of their last use. */
+void session_parked_use(const struct path *p, unsigned first, instant *heard, instant *sent);
+/* Records and bytes of all lanes, asleep or not. */
+void session_count(const struct path *p, struct path_info *ret);
+uint64_t session_parked_counter(const struct path *p, unsigned lane); /* next to be sent */
 
 /* rekey.c */
 void rekey_begin(struct path_engine *e, instant now, struct path *p);
@@ -617,8 +623,8 @@ void trust_load(struct path_engine *e, const char *text, size_t size);
 void trust_free(struct path_engine *e);
 
 /* policy.c */
-const struct fwd_policy *policy_for(const struct path_engine *e, const char *name);
 void policy_apply(struct path_engine *e, struct path *p);
+void policy_forget(struct path_engine *e, struct path *p); /* before the path is freed */
 bool policy_forwards(const struct path_engine *e, const char *from, const char *to_instance);
 
 #endif

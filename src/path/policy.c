@@ -20,20 +20,20 @@ static void allow(struct fwd_policy *p, uint8_t protocol, uint16_t low, uint16_t
     p->allow[p->count++] = (struct fwd_allow){.protocol = protocol, .low = low, .high = high};
 }
 
+/* Of most paths: one for all. */
+static const struct fwd_policy everything = {.everything = true};
+
 /* Members of an instance of ours reach everything until a line says otherwise; names from elsewhere
- * get ICMP and what a line lists.  The caller owns the result. */
-const struct fwd_policy *policy_for(const struct path_engine *e, const char *text)
+ * get ICMP and what a line lists. */
+static const struct fwd_policy *policy_for(const struct path_engine *e, const char *text)
 {
     struct overlay_name name = {0};
     memcpy(name.text, text, strlen(text) + 1);
     const struct config_policy *line = policy_line(e, &name);
     unsigned lines = line ? line->allow_count : 0;
+    if (!line && config_overlay_find(e->config, overlay_name_instance(&name)))
+        return &everything;
     struct fwd_policy *p = base_calloc(1, sizeof *p + (2 * lines + 2) * sizeof p->allow[0]);
-
-    if (!line && config_overlay_find(e->config, overlay_name_instance(&name))) {
-        p->everything = true;
-        return p;
-    }
     if (!line) {
         allow(p, PROTOCOL_ICMP, 0, UINT16_MAX);
         allow(p, PROTOCOL_ICMPV6, 0, UINT16_MAX);
@@ -49,11 +49,21 @@ const struct fwd_policy *policy_for(const struct path_engine *e, const char *tex
     return p;
 }
 
+static void policy_set(struct path_engine *e, struct path *p, const struct fwd_policy *policy)
+{
+    const struct fwd_policy *old = atomic_exchange(&p->fwd->policy, policy);
+    if (old && old != &everything)
+        epoch_retire(e->epoch, (void *)old, free);
+}
+
 void policy_apply(struct path_engine *e, struct path *p)
 {
-    const struct fwd_policy *old = atomic_exchange(&p->fwd->policy, policy_for(e, p->peer->name));
-    if (old)
-        epoch_retire(e->epoch, (void *)old, free);
+    policy_set(e, p, policy_for(e, p->peer->name));
+}
+
+void policy_forget(struct path_engine *e, struct path *p)
+{
+    policy_set(e, p, NULL);
 }
 
 bool policy_forwards(const struct path_engine *e, const char *from, const char *to_instance)

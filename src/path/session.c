@@ -1,21 +1,14 @@
-/* Keys and lanes of a path: what the data path needs to seal and open, and putting it to sleep.
+/* Keys and lanes of a path: what the data path needs to seal and open.  Putting them to sleep is in
+ * park.c.
  *
  * Each (direction, lane, epoch) has its own key, derived from the direction's key of that epoch.
  * Openers of two epochs live side by side during a rekey; a sealer is replaced with one pointer
  * store, so no record is sealed twice with one counter: a sealer is made exactly once for a key,
  * except on waking, when it goes on at the counter put away.
- *
- * Parking happens in two steps, because workers may still hold the contexts: first the pointers are
- * taken away, then, when every worker has passed, counters are read and the contexts freed. */
+ */
 #include "path/path_internal.h"
 
 #include <string.h>
-
-struct parking {
-    uint64_t mark;
-    struct record_sealer *sealer[FORWARD_LANES_MAX];
-    struct lane_opener *opener[FORWARD_LANES_MAX];
-};
 
 static void opener_release(void *object)
 {
@@ -29,7 +22,7 @@ static void sealer_release(void *object)
     record_sealer_free(object);
 }
 
-static void lane_release(void *object)
+void session_lane_release(void *object)
 {
     lane_free(object);
 }
@@ -50,7 +43,9 @@ static void set_sealer(struct path_engine *e, struct lane *l, struct record_seal
 
 void session_create(struct path_engine *e, struct path *p, unsigned data_lanes)
 {
-    struct fwd_path *f = base_calloc(1, sizeof *f);
+    size_t size = offsetof(struct fwd_path, lane) + (1 + data_lanes) * sizeof(struct lane *);
+    struct fwd_path *f = base_calloc(1, size);
+    f->label.path = f;
     f->id = p->slot;
     f->generation = e->slot[p->slot].generation;
     f->label_out = p->label_out;
@@ -59,7 +54,7 @@ void session_create(struct path_engine *e, struct path *p, unsigned data_lanes)
     f->tunnel = p->first->fwd;
     atomic_store(&f->record_mtu, p->record_mtu);
     for (unsigned i = 0; i < f->lanes; i++)
-        f->lane[i] = lane_new((uint8_t)i);
+        atomic_store(&f->lane[i], lane_new((uint8_t)i));
     p->fwd = f;
 }
 
@@ -137,161 +132,94 @@ void session_publish(struct path_engine *e, struct path *p)
     p->fwd->handle4 = p->peer->handle4;
     p->fwd->handle6 = p->peer->handle6;
     policy_apply(e, p);
-    struct fwd_label *label = base_calloc(1, sizeof *label);
-    label->path = p->fwd;
-    fwd_label_set(e->tables, p->slot, label);
+    fwd_label_set(e->tables, p->slot, &p->fwd->label);
     p->published = true;
-}
-
-static void forget_parking(struct path_engine *e, struct path *p)
-{
-    for (unsigned i = 0; p->parking && i < p->fwd->lanes; i++) {
-        if (p->parking->sealer[i])
-            epoch_retire(e->epoch, p->parking->sealer[i], sealer_release);
-        if (p->parking->opener[i])
-            epoch_retire(e->epoch, p->parking->opener[i], opener_release);
-    }
-    free(p->parking);
-    p->parking = NULL;
 }
 
 void session_free(struct path_engine *e, struct path *p)
 {
     if (!p->fwd)
         return;
-    if (p->published) {
-        struct fwd_label *label = fwd_label_clear(e->tables, p->slot);
-        if (label)
-            epoch_retire(e->epoch, label, free);
-    }
-    forget_parking(e, p);
-    free(p->parked_lanes);
-    p->parked_lanes = NULL;
+    if (p->published)
+        fwd_label_clear(e->tables, p->slot);
+    session_forget_parked(e, p);
     for (unsigned i = 0; i < p->fwd->lanes; i++)
-        epoch_retire(e->epoch, p->fwd->lane[i], lane_release);
-    const struct fwd_policy *policy = atomic_exchange(&p->fwd->policy, NULL);
-    if (policy)
-        epoch_retire(e->epoch, (void *)policy, free);
+        if (atomic_load(&p->fwd->lane[i]))
+            epoch_retire(e->epoch, atomic_load(&p->fwd->lane[i]), session_lane_release);
+    policy_forget(e, p);
     epoch_retire(e->epoch, p->fwd, free);
     p->fwd = NULL;
 }
 
-/* Not while keys are being replaced: records under the others are still on their way. */
-bool session_park(struct path_engine *e, struct path *p)
+/* One lane's keys of the epoch in use: from counter `next_send` on, and nothing that is not above
+ * `highest`. */
+void session_key_lane(struct path_engine *e, const struct path *p, struct lane *l,
+                      uint64_t next_send, const uint64_t *highest)
 {
-    if (p->parked || p->parking || p->next || p->rekey || p->done_waits || p->old_keys_until ||
-        p->confirm || !p->published)
-        return false;
-    p->parking = base_calloc(1, sizeof *p->parking);
-    for (unsigned i = 0; i < p->fwd->lanes; i++) {
-        struct lane *l = p->fwd->lane[i];
-        p->parking->sealer[i] = atomic_exchange(&l->sealer, NULL);
-        for (unsigned at = 0; at < LANE_OPENERS; at++) {
-            struct lane_opener *o = atomic_exchange(&l->opener[at], NULL);
-            if (o && o->epoch == p->keys.epoch)
-                p->parking->opener[i] = o;
-            else if (o)
-                epoch_retire(e->epoch, o, opener_release);
-        }
-    }
-    p->parking->mark = epoch_mark(e->epoch);
-    p->parked = true;
-    session_parked_settle(e, p);
-    return true;
-}
-
-bool session_parked_settle(struct path_engine *e, struct path *p)
-{
-    struct parking *k = p->parking;
-    if (!k)
-        return true;
-    if (!epoch_passed(e->epoch, k->mark))
-        return false;
-    p->parked_lanes = base_calloc(p->fwd->lanes, sizeof *p->parked_lanes);
-    for (unsigned i = 0; i < p->fwd->lanes; i++) {
-        struct parked_lane *l = &p->parked_lanes[i];
-        l->next_send = record_sealer_counter(k->sealer[i]);
-        l->any_received = k->opener[i] && record_opener_highest(k->opener[i]->opener, &l->highest);
-        record_sealer_free(k->sealer[i]);
-        if (k->opener[i])
-            opener_release(k->opener[i]);
-    }
-    free(k);
-    p->parking = NULL;
-    return true;
-}
-
-void session_wake(struct path_engine *e, struct path *p)
-{
-    if (!p->parked)
-        return;
-    p->parked = false;
-    for (unsigned i = 0; i < p->fwd->lanes; i++) {
-        struct lane *l = p->fwd->lane[i];
-        if (p->parking) { /* not put away yet: the same contexts go back */
-            atomic_store(&l->opener[p->keys.epoch % LANE_OPENERS], p->parking->opener[i]);
-            atomic_store(&l->sealer, p->parking->sealer[i]);
-            continue;
-        }
-        const struct parked_lane *k = &p->parked_lanes[i];
-        set_opener(e, l, p->keys.epoch % LANE_OPENERS,
-                   opener_make(e, p, i, &p->keys, !k->any_received, k->highest));
-        set_sealer(e, l, sealer_make(e, p, i, &p->keys, k->next_send));
-    }
-    free(p->parking);
-    p->parking = NULL;
-    free(p->parked_lanes);
-    p->parked_lanes = NULL;
+    set_opener(e, l, p->keys.epoch % LANE_OPENERS,
+               opener_make(e, p, l->index, &p->keys, !highest, highest ? *highest : 0));
+    set_sealer(e, l, sealer_make(e, p, l->index, &p->keys, next_send));
 }
 
 /* ---- what the lanes tell ---- */
 
+static instant later(instant a, instant b)
+{
+    return a > b ? a : b;
+}
+
+/* Of the lanes from `first` on: when the last record came, and went. */
+static void last_use(const struct path *p, unsigned first, instant *ret_heard, instant *ret_sent)
+{
+    *ret_heard = *ret_sent = 0;
+    session_parked_use(p, first, ret_heard, ret_sent);
+    for (unsigned i = first; p->fwd && i < p->fwd->lanes; i++) {
+        struct lane *l = atomic_load(&p->fwd->lane[i]);
+        if (!l)
+            continue;
+        *ret_heard = later(*ret_heard, atomic_load_explicit(&l->heard, memory_order_relaxed));
+        *ret_sent = later(*ret_sent, atomic_load_explicit(&l->sent, memory_order_relaxed));
+    }
+}
+
 instant session_heard(const struct path *p)
 {
-    instant latest = 0;
-    for (unsigned i = 0; p->fwd && i < p->fwd->lanes; i++) {
-        instant t = atomic_load_explicit(&p->fwd->lane[i]->heard, memory_order_relaxed);
-        latest = t > latest ? t : latest;
-    }
-    return latest;
+    instant heard, sent;
+    last_use(p, 0, &heard, &sent);
+    return heard;
 }
 
 instant session_sent(const struct path *p)
 {
-    instant latest = 0;
-    for (unsigned i = 0; p->fwd && i < p->fwd->lanes; i++) {
-        instant t = atomic_load_explicit(&p->fwd->lane[i]->sent, memory_order_relaxed);
-        latest = t > latest ? t : latest;
-    }
-    return latest;
+    instant heard, sent;
+    last_use(p, 0, &heard, &sent);
+    return sent;
 }
 
 /* Last use of a data lane, either way; the beginning of the path when there was none. */
 instant session_data_used(const struct path *p)
 {
-    instant latest = p->since;
-    for (unsigned i = 1; p->fwd && i < p->fwd->lanes; i++) {
-        instant s = atomic_load_explicit(&p->fwd->lane[i]->sent, memory_order_relaxed);
-        instant h = atomic_load_explicit(&p->fwd->lane[i]->heard, memory_order_relaxed);
-        latest = s > latest ? s : latest;
-        latest = h > latest ? h : latest;
-    }
-    return latest;
+    instant heard, sent;
+    last_use(p, 1, &heard, &sent);
+    return later(p->since, later(heard, sent));
 }
 
 /* Asks the workers to tell of the next record. */
 void session_watch(struct path *p)
 {
-    for (unsigned i = 1; i < p->fwd->lanes; i++)
-        atomic_store_explicit(&p->fwd->lane[i]->watch, true, memory_order_relaxed);
+    for (unsigned i = 1; i < p->fwd->lanes; i++) {
+        struct lane *l = atomic_load(&p->fwd->lane[i]);
+        if (l)
+            atomic_store_explicit(&l->watch, true, memory_order_relaxed);
+    }
 }
 
 uint64_t session_counter(const struct path *p)
 {
     uint64_t most = 0;
     for (unsigned i = 0; i < p->fwd->lanes; i++) {
-        const struct lane *l = p->fwd->lane[i];
-        const struct record_sealer *s = atomic_load(&l->sealer);
+        const struct lane *l = atomic_load(&p->fwd->lane[i]);
+        const struct record_sealer *s = l ? atomic_load(&l->sealer) : NULL;
         uint64_t c = s ? record_sealer_counter(s) : 0;
         most = c > most ? c : most;
     }

@@ -92,9 +92,8 @@ void transit_free(struct path_engine *e, struct transit *t)
     t->in.neighbour->waiting -= !t->accepted;
     for (unsigned i = 0; i < 2; i++) {
         struct transit_side *s = i ? &t->out : &t->in;
-        struct fwd_label *label = fwd_label_clear(e->tables, s->slot);
-        if (label)
-            epoch_retire(e->epoch, label, free);
+        if (s->fwd)
+            fwd_label_clear(e->tables, s->slot);
     }
     for (unsigned i = 0; i < 2; i++) {
         struct transit_side *s = i ? &t->out : &t->in;
@@ -114,15 +113,14 @@ static void join(struct path_engine *e, instant now, struct transit_side *from)
 {
     const struct transit_side *to = other(from);
     struct fwd_transit *f = base_calloc(1, sizeof *f);
-    struct fwd_label *label = base_calloc(1, sizeof *label);
     f->generation = e->slot[from->slot].generation;
     f->label_out = to->label_out;
     f->in = from->neighbour->fwd;
     f->out = to->neighbour->fwd;
     atomic_store(&f->used, now);
-    label->transit = f;
+    f->label.transit = f;
     from->fwd = f;
-    fwd_label_set(e->tables, from->slot, label);
+    fwd_label_set(e->tables, from->slot, &f->label);
 }
 
 void transit_join(struct path_engine *e, instant now, struct transit *t)
