@@ -38,6 +38,7 @@ void sim_done(struct sim *s)
     sim_attack_free(s);
     for (unsigned i = 0; i < s->hosts; i++)
         sim_host_free(s->host[i]);
+    free(s->host);
     sim_nats_free(s);
     while (s->instances) {
         struct sim_instance *i = s->instances;

@@ -6,7 +6,7 @@
 #include "sim/sim_net.h"
 #include "sim/sim_world.h"
 
-#define SIM_HOSTS_MAX 256
+#define SIM_HOSTS_MAX 60000 /* payloads carry a machine's index in 16 bits */
 #define SIM_WALL      INT64_C(1750000000) /* seconds since 1970 when the world begins */
 
 /* An overlay instance and its members, in the order in which they were named. */
@@ -16,6 +16,8 @@ struct sim_instance {
     struct sim_member {
         struct sim_host *host;
         char alias[64]; /* host part of its overlay name */
+        uint16_t port;  /* where it listens                          */
+        bool hidden;    /* an earlier member has the same name       */
     } * member;
     unsigned members;
     struct sim_instance *next;
@@ -24,9 +26,10 @@ struct sim_instance {
 struct sim {
     struct sim_world world;
     struct sim_net net;
-    struct sim_host *host[SIM_HOSTS_MAX];
+    struct sim_host **host;
     unsigned hosts;
     struct sim_instance *instances;
+    unsigned members, numbered; /* of all instances; when ports were given */
     struct sim_nat *nats;
     struct sim_faults *faults;
     struct sim_attack *attack;

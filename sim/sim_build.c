@@ -141,6 +141,7 @@ static bool add_member(struct sim *s, struct sim_instance *i, const char *word, 
         found = true;
         i->member = base_realloc(i->member, (i->members + 1) * sizeof *i->member);
         struct sim_member *m = &i->member[i->members++];
+        s->members++;
         m->host = s->host[h];
         snprintf(m->alias, sizeof m->alias, "%s",
                  word[length] ? word + length + 1 : s->host[h]->node.name);

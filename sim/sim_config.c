@@ -53,17 +53,35 @@ bool sim_settings_secret(struct sim_settings *s, const char *instance, const cha
 
 /* ---- text ---- */
 
-/* Members are dialled at SIM_PORT + the place of the instance in their own configuration. */
-static unsigned port_of(const struct sim_host *h, const struct sim_instance *wanted)
+static bool first_of_its_name(const struct sim_instance *i, unsigned index)
 {
-    unsigned port = SIM_PORT;
-    for (const struct sim_instance *i = h->sim->instances; i && i != wanted; i = i->next)
-        for (unsigned m = 0; m < i->members; m++)
-            if (i->member[m].host == h) {
-                port++;
-                break;
-            }
-    return port;
+    for (unsigned before = 0; before < index; before++)
+        if (!strcmp(i->member[before].alias, i->member[index].alias))
+            return false;
+    return true;
+}
+
+/* Members are dialled at SIM_PORT + the place of the instance in their own configuration. */
+static void number_ports(struct sim *s)
+{
+    if (s->numbered == s->members)
+        return;
+    unsigned *taken = base_calloc(s->hosts, sizeof *taken);
+    unsigned *seen = base_calloc(s->hosts, sizeof *seen); /* instance, counted from 1 */
+    unsigned number = 0;
+    for (struct sim_instance *i = s->instances; i; i = i->next) {
+        number++;
+        for (unsigned m = 0; m < i->members; m++) {
+            unsigned h = i->member[m].host->index;
+            taken[h] += seen[h] != number;
+            seen[h] = number;
+            i->member[m].port = (uint16_t)(SIM_PORT + taken[h] - 1);
+            i->member[m].hidden = !first_of_its_name(i, m);
+        }
+    }
+    free(taken);
+    free(seen);
+    s->numbered = s->members;
 }
 
 static void add_member(FILE *f, const struct sim_instance *i, const struct sim_member *m)
@@ -73,21 +91,13 @@ static void add_member(FILE *f, const struct sim_instance *i, const struct sim_m
     fprintf(f, "      - {name: %s, at: [", m->alias);
     for (unsigned family = 0; port && family < 2; family++) {
         char text[ENDPOINT_TEXT];
-        struct endpoint e = {.ip = port->home[family], .port = (uint16_t)port_of(m->host, i)};
+        struct endpoint e = {.ip = port->home[family], .port = m->port};
         if (!e.ip.family)
             continue;
         fprintf(f, "%s\"%s\"", separator, endpoint_format(&e, text));
         separator = ", ";
     }
     fprintf(f, "]}\n");
-}
-
-static bool first_of_its_name(const struct sim_instance *i, unsigned index)
-{
-    for (unsigned before = 0; before < index; before++)
-        if (!strcmp(i->member[before].alias, i->member[index].alias))
-            return false;
-    return true;
 }
 
 static const char *secret_label(const struct sim_host *h, const char *instance)
@@ -103,12 +113,12 @@ static void add_overlay(FILE *f, const struct sim_host *h, const struct sim_inst
 {
     fprintf(f, "  - instance: %s\n    name: %s\n", i->name, self->alias);
     fprintf(f, "    secrets: [%s]\n", secret_label(h, i->name));
-    fprintf(f, "    listen: \"[::]:%u\"\n", port_of(h, i));
+    fprintf(f, "    listen: \"[::]:%u\"\n", self->port);
     bool any = false;
     for (unsigned m = 0; m < i->members; m++) {
         bool reachable = sim_port_find(&i->member[m].host->node, i->network);
         if (i->member[m].host == h || !strcmp(i->member[m].alias, self->alias) || !reachable ||
-            !first_of_its_name(i, m))
+            i->member[m].hidden)
             continue; /* who is not on the network dials us */
         if (!any)
             fprintf(f, "    members:\n");
@@ -123,6 +133,7 @@ char *sim_config_text(const struct sim_host *h)
     size_t size;
     FILE *f = open_memstream(&text, &size);
     require(f);
+    number_ports(h->sim);
     fprintf(f, "name: %s\noverlays:\n", h->node.name);
     for (const struct sim_instance *i = h->sim->instances; i; i = i->next)
         for (unsigned m = 0; m < i->members; m++)

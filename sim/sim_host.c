@@ -32,6 +32,7 @@ struct sim_host *sim_host_new(struct sim *s, const char *name)
     h->pool6 = (struct ip_prefix){.ip = {.family = 6, .bytes = {0xFD}}, .length = 48};
     entropy_fill(&h->random.entropy, h->pool6.ip.bytes + 1, 5);
     sim_node_add(&s->net, &h->node, name);
+    s->host = base_realloc(s->host, (s->hosts + 1) * sizeof(struct sim_host *));
     s->host[s->hosts++] = h;
     return h;
 }

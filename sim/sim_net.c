@@ -15,6 +15,7 @@
 #include "crypto/crypto.h"
 #include "packet/ip.h"
 #include "record/record.h"
+#include "sim/sim_place.h"
 
 #define COPIES_MAX 4 /* duplicated on both sides */
 
@@ -44,14 +45,11 @@ void sim_net_done(struct sim_net *net)
 {
     while (net->flying)
         datagram_free(net->flying);
-    while (net->cuts) {
-        struct sim_cut *c = net->cuts;
-        net->cuts = c->next;
-        free(c);
-    }
+    sim_cuts_free(net);
     while (net->networks) {
         struct sim_network *n = net->networks;
         net->networks = n->next;
+        sim_places_free(n);
         free(n);
     }
 }
@@ -78,11 +76,10 @@ struct sim_network *sim_network_find(const struct sim_net *net, const char *name
 
 void sim_node_add(struct sim_net *net, struct sim_node *node, const char *name)
 {
-    struct sim_node **last = &net->nodes;
     name_set(node->name, name);
-    while (*last)
-        last = &(*last)->next;
-    *last = node;
+    node->number = net->node_count++;
+    *(net->last_node ? net->last_node : &net->nodes) = node;
+    net->last_node = &node->next;
 }
 
 struct sim_node *sim_node_find(const struct sim_net *net, const char *name)
@@ -104,21 +101,6 @@ static bool network_holds(const struct sim_network *n, const struct ip_address *
     return ip->family && p->ip.family && ip_prefix_holds(p, ip);
 }
 
-static bool network_has(const struct sim_net *net, const struct sim_network *network,
-                        const struct ip_address *ip, struct sim_node **ret_node,
-                        struct sim_port **ret_port)
-{
-    for (struct sim_node *n = net->nodes; n; n = n->next) {
-        struct sim_port *port = sim_port_find(n, network);
-        if (!port || !ip_address_equal(&port->ip[family_index(ip)], ip))
-            continue;
-        *ret_node = n;
-        *ret_port = port;
-        return true;
-    }
-    return false;
-}
-
 struct ip_address sim_network_free(const struct sim_net *net, const struct sim_network *network,
                                    uint8_t family)
 {
@@ -133,7 +115,7 @@ struct ip_address sim_network_free(const struct sim_net *net, const struct sim_n
         ip.bytes[last] = (uint8_t)(p->ip.bytes[last] | host >> 8);
         ip.bytes[last + 1] = (uint8_t)(p->ip.bytes[last + 1] | (host & 0xFF));
         if (ip_prefix_holds(p, &ip) && (host & 0xFF) != 0xFF && (host & 0xFF) &&
-            !network_has(net, network, &ip, &node, &port))
+            !sim_place_find(network, &ip, &node, &port))
             return ip;
     }
     return (struct ip_address){0};
@@ -158,6 +140,9 @@ struct sim_port *sim_port_add(struct sim_node *node, struct sim_network *network
         *port = (struct sim_port){.network = network};
         sim_way_init(&port->way);
     }
+    if (port->ip[family_index(ip)].family)
+        sim_place_remove(network, &port->ip[family_index(ip)], port);
+    sim_place_add(network, ip, node, port);
     port->ip[family_index(ip)] = port->home[family_index(ip)] = *ip;
     return port;
 }
@@ -166,44 +151,17 @@ bool sim_port_move(struct sim_node *node, struct sim_port *port, const struct ip
 {
     if (!network_holds(port->network, ip))
         return false;
+    sim_place_remove(port->network, &port->ip[family_index(ip)], port);
+    sim_place_add(port->network, ip, node, port);
     port->ip[family_index(ip)] = *ip;
     return true;
 }
 
 /* ---- cuts ---- */
 
-static struct sim_cut **cut_find(struct sim_net *net, const struct sim_node *a,
-                                 const struct sim_node *b)
-{
-    struct sim_cut **at = &net->cuts;
-    while (*at && !((*at)->a == a && (*at)->b == b) && !((*at)->a == b && (*at)->b == a))
-        at = &(*at)->next;
-    return at;
-}
-
-void sim_net_cut(struct sim_net *net, const struct sim_node *a, const struct sim_node *b)
-{
-    struct sim_cut **at = cut_find(net, a, b);
-    if (*at)
-        return;
-    *at = base_calloc(1, sizeof **at);
-    (*at)->a = a;
-    (*at)->b = b;
-}
-
-void sim_net_heal(struct sim_net *net, const struct sim_node *a, const struct sim_node *b)
-{
-    struct sim_cut **at = cut_find(net, a, b), *cut = *at;
-    if (!cut)
-        return;
-    *at = cut->next;
-    free(cut);
-}
-
 void sim_net_heal_all(struct sim_net *net)
 {
-    while (net->cuts)
-        sim_net_heal(net, net->cuts->a, net->cuts->b);
+    sim_cuts_free(net);
     for (struct sim_network *n = net->networks; n; n = n->next)
         n->cut = false;
     for (struct sim_node *n = net->nodes; n; n = n->next)
@@ -258,9 +216,9 @@ static void land(struct sim_event *event, struct sim_world *w)
     const char *why = NULL;
 
     if (network_holds(d->network, &d->to.ip) &&
-        !network_has(net, d->network, &d->to.ip, &node, &port))
+        !sim_place_find(d->network, &d->to.ip, &node, &port))
         why = "nobody has this address";
-    else if (!port || d->network->cut || port->cut || *cut_find(net, d->sender, node))
+    else if (!port || d->network->cut || port->cut || sim_cut_between(net, d->sender, node))
         why = "cut";
     if (why) {
         trace_datagram(w, d->sender->name, "lost", d, why);
@@ -444,7 +402,7 @@ int sim_net_send(struct sim_net *net, struct sim_node *node, const struct endpoi
         return -EADDRNOTAVAIL;
     if (net->watch)
         net->watch(net->watch_context, node, bytes, size);
-    if (!network_has(net, port->network, &to->ip, &receiver, &target))
+    if (!sim_place_find(port->network, &to->ip, &receiver, &target))
         target = NULL;
 
     const struct sim_way *way = port->has_way ? &port->way : &port->network->way;

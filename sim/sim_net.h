@@ -53,6 +53,7 @@ struct sim_network {
     bool cut;
     struct sim_node *router; /* NAT that takes what is for elsewhere; or NULL */
     uint64_t sent, lost, duplicated, reordered, refused, marked;
+    struct sim_place *places; /* by address (sim_place.c) */
     struct sim_network *next;
 };
 
@@ -87,6 +88,7 @@ struct sim_datagram {
  * network's. */
 struct sim_node {
     char name[SIM_NAME];
+    uint32_t number; /* in the order in which they were added */
     void (*deliver)(struct sim_node *self, struct sim_port *port, const struct sim_datagram *d);
     struct sim_port port[SIM_PORTS_MAX];
     unsigned ports;
@@ -94,17 +96,15 @@ struct sim_node {
     struct sim_node *next;
 };
 
-/* Between two nodes nothing passes. */
-struct sim_cut {
-    const struct sim_node *a, *b;
-    struct sim_cut *next;
-};
+struct sim_cut;   /* between two nodes nothing passes */
+struct sim_place; /* who has an address (sim_place.c)   */
 
 struct sim_net {
     struct sim_world *world;
     struct seeded random;
     struct sim_network *networks;
-    struct sim_node *nodes;
+    struct sim_node *nodes, **last_node;
+    uint32_t node_count;
     struct sim_datagram *flying;
     struct sim_cut *cuts;
     /* Called with each datagram that a node sends, before anything happens to it; may be NULL. */

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/name.h"
+#include "sim/sim_expand.h"
 #include "sim/sim_host.h"
 #include "sim/sim_value.h"
 
@@ -318,6 +319,13 @@ static bool parse_statement(struct parse *p)
 
 /* ---- files ---- */
 
+/* Words of statements point into their line, which is kept in two copies: one that is cut into
+ * words, one that stays whole for REST. */
+struct sim_line {
+    struct sim_line *next;
+    char text[];
+};
+
 static void statement_free(struct sim_statement *st)
 {
     for (unsigned i = 0; i < SIM_VALUES; i++)
@@ -335,18 +343,38 @@ void sim_script_free(struct sim_script *s)
         s->first = st->next;
         statement_free(st);
     }
-    free(s->text);
+    while (s->lines) {
+        struct sim_line *line = s->lines;
+        s->lines = line->next;
+        free(line);
+    }
     free(s);
 }
 
-/* One line, in two copies: one that is cut into words, one that stays whole for REST. */
-static bool load_line(struct sim_script *s, unsigned number, char *line, const char *whole,
-                      char *why, size_t size)
+struct loading {
+    struct sim_script *script;
+    unsigned number;
+    char *why;
+    size_t size;
+};
+
+/* A line whose loops are unrolled. */
+static bool load_line(void *context, const char *text)
 {
+    struct loading *load = context;
+    struct sim_script *s = load->script;
+    size_t length = strlen(text) + 1;
+    struct sim_line *line = base_calloc(1, sizeof *line + 2 * length);
+    memcpy(line->text, text, length);
+    memcpy(line->text + length, text, length);
+    line->next = s->lines;
+    s->lines = line;
+
     char *word[SIM_WORDS];
-    int words = sim_words(line, word, SIM_WORDS);
+    int words = sim_words(line->text, word, SIM_WORDS);
     if (words < 0) {
-        snprintf(why, size, "a quote is not closed, or there are more than %d words", SIM_WORDS);
+        snprintf(load->why, load->size, "a quote is not closed, or there are more than %d words",
+                 SIM_WORDS);
         return false;
     }
     if (!words)
@@ -356,13 +384,13 @@ static bool load_line(struct sim_script *s, unsigned number, char *line, const c
                       .st = st,
                       .word = word,
                       .words = (unsigned)words,
-                      .rest_of = whole + (word[0] - line),
-                      .why = why,
-                      .size = size};
-    st->line = number;
+                      .rest_of = line->text + length + (word[0] - line->text),
+                      .why = load->why,
+                      .size = load->size};
+    st->line = load->number;
     bool ok = parse_statement(&p);
     if (ok && !s->happening) {
-        ok = st->verb->run(s, st, why, size);
+        ok = st->verb->run(s, st, load->why, load->size);
         statement_free(st);
     } else if (ok) {
         *s->last = st;
@@ -377,29 +405,27 @@ struct sim_script *sim_script_load(struct sim *sim, const char *text, size_t siz
                                    char *error, size_t error_size)
 {
     struct sim_script *s = base_calloc(1, sizeof *s);
-    char why[SIM_WHY];
+    char why[SIM_WHY], *copy = base_calloc(1, size + 1), *next = copy;
+    struct loading load = {.script = s, .why = why, .size = sizeof why};
+    bool ok = true;
     s->sim = sim;
     s->file = file;
     s->last = &s->first;
-    s->text = base_calloc(2, size + 1);
-    char *cut = s->text, *whole = s->text + size + 1;
-    memcpy(cut, text, size);
-    memcpy(whole, text, size);
-    for (unsigned number = 1; *cut || cut < s->text + size; number++) {
-        size_t length = strcspn(cut, "\n");
-        bool last = cut + length >= s->text + size;
-        cut[length] = whole[length] = 0;
-        if (!load_line(s, number, cut, whole, why, sizeof why)) {
-            snprintf(error, error_size, "%s:%u: %s", file, number, why);
-            sim_script_free(s);
-            return NULL;
-        }
-        if (last)
-            break;
-        cut += length + 1;
-        whole += length + 1;
+    memcpy(copy, text, size);
+    while (ok && next) {
+        char *line = next;
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = 0;
+        load.number++;
+        ok = sim_expand(line, load_line, &load, why, sizeof why);
     }
-    return s;
+    free(copy);
+    if (ok)
+        return s;
+    snprintf(error, error_size, "%s:%u: %s", file, load.number, why);
+    sim_script_free(s);
+    return NULL;
 }
 
 /* ---- running ---- */

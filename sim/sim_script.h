@@ -1,5 +1,5 @@
-/* Scenario files: one statement a line, words separated by blanks, text in double quotes, comments
- * behind '#' (doc/simulator.md).
+/* Scenario files: one statement a line (or many: sim_expand.h), words separated by blanks, text in
+ * double quotes, comments behind '#' (doc/simulator.md).
  *
  * Statements are described by a table of verbs; each has a pattern of its arguments, from which
  * both the parser and the messages about mistakes come.  What builds the world is done while the
@@ -60,7 +60,7 @@ struct sim_chatter;
 struct sim_script {
     struct sim *sim;
     const char *file;
-    char *text; /* the file, cut into words */
+    struct sim_line *lines;
     struct sim_statement *first, **last;
     bool happening;
     struct sim_chatter *chatter;
