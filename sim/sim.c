@@ -9,7 +9,8 @@
 #include "sim/sim_nat.h"
 
 /* Nothing that a program says, and no name, is ever seen on the underlay. */
-static void watch(void *context, const struct sim_node *from, const uint8_t *bytes, size_t size)
+static void watch(void *context, struct sim_node *from, const uint8_t *bytes, size_t size,
+                  size_t wire)
 {
     struct sim *s = context;
     const char *seen = NULL;
@@ -20,6 +21,8 @@ static void watch(void *context, const struct sim_node *from, const uint8_t *byt
             seen = i->name;
     if (seen)
         sim_fail(&s->world, "%s sent '%s' in clear", from->name, seen);
+    if (!from->forwards)
+        sim_meter_sent(s, (struct sim_host *)from, bytes, size, wire);
 }
 
 void sim_init(struct sim *s, uint64_t seed)
@@ -35,6 +38,7 @@ void sim_init(struct sim *s, uint64_t seed)
 void sim_done(struct sim *s)
 {
     sim_faults_free(s);
+    sim_outages_free(s);
     sim_attack_free(s);
     for (unsigned i = 0; i < s->hosts; i++)
         sim_host_free(s->host[i]);
@@ -46,6 +50,7 @@ void sim_done(struct sim *s)
         free(i->member);
         free(i);
     }
+    sim_meter_free(s);
     sim_net_done(&s->net);
     sim_world_done(&s->world);
 }

@@ -3,10 +3,11 @@
 #define OCALA_SIM_SIM_H
 
 #include "base/text.h"
+#include "sim/sim_meter.h"
 #include "sim/sim_net.h"
 #include "sim/sim_world.h"
 
-#define SIM_HOSTS_MAX 60000 /* payloads carry a machine's index in 16 bits */
+#define SIM_HOSTS_MAX 60000               /* payloads carry a machine's index in 16 bits */
 #define SIM_WALL      INT64_C(1750000000) /* seconds since 1970 when the world begins */
 
 /* An overlay instance and its members, in the order in which they were named. */
@@ -32,15 +33,18 @@ struct sim {
     unsigned members, numbered; /* of all instances; when ports were given */
     struct sim_nat *nats;
     struct sim_faults *faults;
+    struct sim_outage *outages;
     struct sim_attack *attack;
     uint32_t next_serial; /* of programs */
-    uint64_t streamed;    /* bytes that all transfers have brought */
+    struct sim_meter meter;
 };
 
 void sim_init(struct sim *s, uint64_t seed);
 void sim_done(struct sim *s);
 struct sim_host *sim_find(const struct sim *s, const char *name);
 struct sim_instance *sim_instance_find(const struct sim *s, const char *name);
+/* Cuts that have not healed yet are forgotten. */
+void sim_outages_free(struct sim *s);
 /* Seconds since 1970, now. */
 int64_t sim_wall(const struct sim *s);
 

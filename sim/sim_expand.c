@@ -105,8 +105,7 @@ static bool expand(struct expansion *x, const char *text)
         snprintf(x->why, x->size, "this makes more than %d lines", SIM_EXPAND_MAX);
         return false;
     }
-    if (!word(&at, name, sizeof name) || !keyword(&at, "in") ||
-        !word(&at, values, sizeof values)) {
+    if (!word(&at, name, sizeof name) || !keyword(&at, "in") || !word(&at, values, sizeof values)) {
         snprintf(x->why, x->size, "a loop is: for NAME in 1-10 STATEMENT, or: in a,b,c");
         return false;
     }

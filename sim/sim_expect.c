@@ -14,13 +14,13 @@
 #include "sim/sim_host.h"
 #include "sim/sim_program.h"
 #include "sim/sim_seen.h"
+#include "sim/sim_value.h"
 
 #define WITHIN (20 * SECOND) /* unless the statement says otherwise */
 #define AGAIN  SECOND        /* between two questions               */
 
-/* Runs until `holds` says so; false: time is over, or something failed. */
-static bool until(struct sim_script *s, const struct sim_value *within,
-                  bool (*holds)(void *context), void *context, char *why, size_t size)
+bool sim_expect_until(struct sim_script *s, const struct sim_value *within,
+                      bool (*holds)(void *context), void *context, char *why, size_t size)
 {
     struct sim_world *w = &s->sim->world;
     instant limit = w->now + (within->set ? within->number : WITHIN);
@@ -39,6 +39,21 @@ static bool until(struct sim_script *s, const struct sim_value *within,
             return false;
         }
     }
+}
+
+bool sim_expect_compare(int64_t left, const char *how, int64_t right)
+{
+    return !strcmp(how, "is")        ? left == right
+           : !strcmp(how, "at-most") ? left <= right
+                                     : left >= right;
+}
+
+bool sim_expect_comparison(const char *how, char *why, size_t size)
+{
+    if (!strcmp(how, "is") || !strcmp(how, "at-most") || !strcmp(how, "at-least"))
+        return true;
+    snprintf(why, size, "'%s' is no comparison: is, at-most, at-least", how);
+    return false;
 }
 
 /* ---- programs that insist ---- */
@@ -105,7 +120,7 @@ static bool insist(struct sim_script *s, const struct sim_statement *st,
         x.host = st->value[0].hosts[i];
         sim_names_each(s->sim, st->value[1].text, x.host, launch, &x);
     }
-    bool ok = until(s, within, all_done, &x, why, size);
+    bool ok = sim_expect_until(s, within, all_done, &x, why, size);
     if (!ok && !s->sim->world.failed)
         say_who_failed(&x, why, size);
     for (unsigned i = 0; i < x.count; i++) {
@@ -175,7 +190,7 @@ static bool expect_rcode(struct sim_script *s, const struct sim_statement *st, u
 {
     struct refusal x = {.script = s, .st = st, .rcode = rcode, .text = text};
     char answer[320];
-    bool ok = until(s, within, refused, &x, why, size);
+    bool ok = sim_expect_until(s, within, refused, &x, why, size);
     if (x.resolved) {
         snprintf(why, size, "%s resolves", st->value[1].text);
         ok = false;
@@ -201,67 +216,6 @@ static bool expect_unknown(struct sim_script *s, const struct sim_statement *st,
     return expect_rcode(s, st, 3, "", &st->value[2], why, size);
 }
 
-/* ---- programs that were started before ---- */
-
-static bool has_ended(void *context)
-{
-    return ((struct sim_program *)context)->phase != SIM_RUNNING;
-}
-
-static struct sim_program *program_of(const struct sim_statement *st, enum sim_kind kind, char *why,
-                                      size_t size)
-{
-    struct sim_program *p = sim_program_find(st->value[0].hosts[0], kind, st->value[1].text);
-    if (!p)
-        snprintf(why, size, "nothing of that kind was started on %s",
-                 st->value[0].hosts[0]->node.name);
-    return p;
-}
-
-static bool expect_lost(struct sim_script *s, const struct sim_statement *st, char *why,
-                        size_t size)
-{
-    struct sim_program *p = program_of(st, SIM_PING, why, size);
-    static const struct sim_value long_time = {.set = true, .number = HOUR};
-    if (!p || !until(s, st->value[3].set ? &st->value[3] : &long_time, has_ended, p, why, size))
-        return false;
-    uint64_t lost = p->sent - p->received;
-    snprintf(why, size, "%llu of %llu were lost", (unsigned long long)lost,
-             (unsigned long long)p->sent);
-    return p->sent && lost <= (uint64_t)st->value[2].number;
-}
-
-static bool expect_stream(struct sim_script *s, const struct sim_statement *st, char *why,
-                          size_t size)
-{
-    struct sim_program *p = program_of(st, SIM_STREAM, why, size);
-    if (!p)
-        return false;
-    bool ok = until(s, &st->value[2], has_ended, p, why, size);
-    size_t length = strlen(why);
-    if (!ok)
-        snprintf(why + length, size - length, "; %llu of %llu bytes arrived",
-                 (unsigned long long)p->acked, (unsigned long long)p->count);
-    char time[SIM_TIME_TEXT];
-    if (ok && st->value[3].set && p->stalled > st->value[3].number) {
-        snprintf(why, size, "for %s nothing arrived", sim_time_text(p->stalled, time));
-        return false;
-    }
-    return ok && p->phase == SIM_DONE;
-}
-
-static bool expect_took(struct sim_script *s, const struct sim_statement *st, char *why,
-                        size_t size)
-{
-    char time[SIM_TIME_TEXT];
-    static const struct sim_value no_limit = {0};
-    struct sim_program *p = program_of(st, SIM_LOOKUP, why, size);
-    if (!p || !until(s, &no_limit, has_ended, p, why, size))
-        return false;
-    snprintf(why, size, "it took %s", sim_time_text(p->ended - p->began, time));
-    return p->phase == SIM_DONE && p->ended - p->began < st->value[2].number;
-}
-
 /* ---- what a machine knows ---- */
 
 static bool peer_seen(void *context)
@@ -274,7 +228,7 @@ static bool peer_seen(void *context)
 static bool expect_peer(struct sim_script *s, const struct sim_statement *st, char *why,
                         size_t size)
 {
-    return until(s, &st->value[3], peer_seen, (void *)st, why, size);
+    return sim_expect_until(s, &st->value[3], peer_seen, (void *)st, why, size);
 }
 
 static bool log_has(void *context)
@@ -286,7 +240,7 @@ static bool log_has(void *context)
 
 static bool expect_log(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
-    return until(s, &st->value[2], log_has, (void *)st, why, size);
+    return sim_expect_until(s, &st->value[2], log_has, (void *)st, why, size);
 }
 
 static bool expect_no_log(struct sim_script *s, const struct sim_statement *st, char *why,
@@ -305,25 +259,10 @@ static bool calm(void *context)
 static bool expect_calm(struct sim_script *s, const struct sim_statement *st, char *why,
                         size_t size)
 {
-    return until(s, &st->value[0], calm, s->sim, why, size);
+    return sim_expect_until(s, &st->value[0], calm, s->sim, why, size);
 }
 
 /* ---- numbers ---- */
-
-static bool compare(int64_t left, const char *how, int64_t right)
-{
-    return !strcmp(how, "is")        ? left == right
-           : !strcmp(how, "at-most") ? left <= right
-                                     : left >= right;
-}
-
-static bool comparison(const char *how, char *why, size_t size)
-{
-    if (!strcmp(how, "is") || !strcmp(how, "at-most") || !strcmp(how, "at-least"))
-        return true;
-    snprintf(why, size, "'%s' is no comparison: is, at-most, at-least", how);
-    return false;
-}
 
 static const unsigned *count_field(const struct host_count *c, const char *name)
 {
@@ -348,7 +287,8 @@ static bool counts_hold(void *context)
         if (!h->host)
             continue;
         host_count(h->host, &c);
-        if (!compare(*count_field(&c, st->value[1].text), st->value[2].text, st->value[3].number))
+        if (!sim_expect_compare(*count_field(&c, st->value[1].text), st->value[2].text,
+                                st->value[3].number))
             return false;
     }
     return true;
@@ -374,9 +314,9 @@ static bool expect_count(struct sim_script *s, const struct sim_statement *st, c
         snprintf(why, size, "'%s' is not counted", st->value[1].text);
         return false;
     }
-    if (!comparison(st->value[2].text, why, size))
+    if (!sim_expect_comparison(st->value[2].text, why, size))
         return false;
-    bool ok = until(s, &st->value[4], counts_hold, (void *)st, why, size);
+    bool ok = sim_expect_until(s, &st->value[4], counts_hold, (void *)st, why, size);
     for (unsigned i = 0; !ok && i < st->value[0].host_count; i++)
         if (st->value[0].hosts[i]->host)
             add_counts(st->value[0].hosts[i], why, size);
@@ -400,7 +340,7 @@ static bool is_quiet(void *context)
 static bool expect_quiet(struct sim_script *s, const struct sim_statement *st, char *why,
                          size_t size)
 {
-    bool ok = until(s, &st->value[1], is_quiet, (void *)st, why, size);
+    bool ok = sim_expect_until(s, &st->value[1], is_quiet, (void *)st, why, size);
     for (unsigned i = 0; !ok && i < st->value[0].host_count; i++)
         if (st->value[0].hosts[i]->host)
             add_counts(st->value[0].hosts[i], why, size);
@@ -457,7 +397,7 @@ static bool fits_drops(const struct asking *x, json_t *reply);
 static bool ask(struct asking *x, const struct sim_value *within, char *why, size_t size)
 {
     x->host->reply_size = 0;
-    bool ok = until(x->script, within, control_fits, x, why, size);
+    bool ok = sim_expect_until(x->script, within, control_fits, x, why, size);
     size_t length = strlen(why);
     if (!ok && !x->script->sim->world.failed && x->host->reply && x->fits != fits_drops)
         snprintf(why + length, size - length, "; the reply is %.500s", x->host->reply);
@@ -509,15 +449,16 @@ static bool fits_path(const struct asking *x, json_t *reply)
     json_t *field = json_object_get(o, st->value[2].text);
     if (json_is_string(field))
         return !strcmp(json_string_value(field), st->value[4].text);
-    return json_is_integer(field) && compare(json_integer_value(field), st->value[3].text,
-                                             strtoll(st->value[4].text, NULL, 10));
+    return json_is_integer(field) &&
+           sim_expect_compare(json_integer_value(field), st->value[3].text,
+                              strtoll(st->value[4].text, NULL, 10));
 }
 
 static bool expect_path(struct sim_script *s, const struct sim_statement *st, char *why,
                         size_t size)
 {
     struct asking x = {.script = s, .st = st, .host = st->value[0].hosts[0], .fits = fits_path};
-    if (!comparison(st->value[3].text, why, size))
+    if (!sim_expect_comparison(st->value[3].text, why, size))
         return false;
     snprintf(x.request, sizeof x.request, "{\"command\":\"path\"}");
     return ask(&x, &st->value[5], why, size);
@@ -527,15 +468,15 @@ static bool fits_drops(const struct asking *x, json_t *reply)
 {
     const struct sim_statement *st = x->st;
     json_t *o = named(reply, "drops", st->value[1].text, false);
-    return o && compare(json_integer_value(json_object_get(o, "packets")), st->value[2].text,
-                        st->value[3].number);
+    return o && sim_expect_compare(json_integer_value(json_object_get(o, "packets")),
+                                   st->value[2].text, st->value[3].number);
 }
 
 static bool expect_drops(struct sim_script *s, const struct sim_statement *st, char *why,
                          size_t size)
 {
     struct asking x = {.script = s, .st = st, .host = st->value[0].hosts[0], .fits = fits_drops};
-    if (!comparison(st->value[2].text, why, size))
+    if (!sim_expect_comparison(st->value[2].text, why, size))
         return false;
     snprintf(x.request, sizeof x.request, "{\"command\":\"drops\"}");
     return ask(&x, &st->value[4], why, size);
@@ -550,12 +491,6 @@ const struct sim_verb sim_expect_verbs[] = {
      "SERVFAIL whose words hold TEXT, and never an address"},
     {"expect unknown", "HOST NAME [within TIME]", SIM_HAPPENS, expect_unknown,
      "NXDOMAIN, and never an address"},
-    {"expect lost", "HOST NAME COUNT [within TIME]", SIM_HAPPENS, expect_lost,
-     "the ping that was started ends, with at most COUNT lost"},
-    {"expect stream", "HOST NAME [within TIME] [stalled TIME]", SIM_HAPPENS, expect_stream,
-     "the transfer that was started is complete, and never stood still for longer than stalled"},
-    {"expect took", "HOST NAME TIME", SIM_HAPPENS, expect_took,
-     "the lookup that was started had its answer in less than TIME"},
     {"expect peer", "HOST HOST NAME [within TIME]", SIM_HAPPENS, expect_peer,
      "the first sees the second under NAME, by PTR and forward again"},
     {"expect log", "HOST TEXT [within TIME]", SIM_HAPPENS, expect_log, "the log holds TEXT"},

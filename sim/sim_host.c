@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "overlay/overlay.h"
 #include "packet/ip.h"
+#include "sim/sim_churn.h"
 #include "sim/sim_program.h"
 #include "sim/sim_pump.h"
 #include "sim/sim_seen.h"
@@ -39,6 +40,7 @@ struct sim_host *sim_host_new(struct sim *s, const char *name)
 
 void sim_host_free(struct sim_host *h)
 {
+    sim_churn_end(h);
     sim_host_crash(h);
     sim_programs_free(h);
     while (h->questions)
@@ -192,6 +194,7 @@ bool sim_host_start(struct sim_host *h, char *error, size_t size)
     host_set_owner(h->host, &(struct host_owner){.self = h, .add_drops = add_drops});
     h->state = SIM_UP;
     h->starts++;
+    h->sim->meter.starts++;
     sim_trace(&h->sim->world, h->node.name, "start", "\"times\":%u", h->starts);
     sim_pump(h);
     return true;
@@ -247,6 +250,7 @@ void sim_host_crash(struct sim_host *h)
 {
     if (h->state != SIM_DOWN) {
         sim_trace(&h->sim->world, h->node.name, "crash", "%s", "");
+        h->sim->meter.crashes++;
         for (unsigned i = 0; i < HOST_FILES; i++)
             tear(h, &h->file[i]);
     }

@@ -83,6 +83,11 @@ struct sim_host {
     unsigned sockets;
     struct sim_item *first, **last; /* what is to be done before time goes on */
     bool pumping, stop_wanted;
+    struct sim_churn *churn; /* it comes and goes                            */
+    unsigned fuse;           /* datagrams until it crashes; 0: it does not   */
+    bool fuse_burnt;
+    instant fuse_back; /* and is started again that much later         */
+    struct sim_event reborn;
     int64_t wall;
 
     struct sim_question *questions;
@@ -99,6 +104,7 @@ struct sim_host {
     size_t log_size;
     unsigned starts;
     uint64_t captured, delivered, unreachable;
+    struct sim_sent sent;
 };
 
 struct sim_host *sim_host_new(struct sim *s, const char *name);

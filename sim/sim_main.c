@@ -16,8 +16,8 @@
 struct options {
     uint64_t first, last; /* seeds */
     const char *trace;
-    bool verbose, hash_only, twice;
-    const char *golden;
+    bool verbose, hash_only, twice, summary;
+    const char *golden, *measures;
 };
 
 static void usage(FILE *f)
@@ -30,6 +30,8 @@ static void usage(FILE *f)
             "  --seed N        seed of the run (1)\n"
             "  --seeds A-B     one run for each seed\n"
             "  --trace FILE    the trace of the (last) run as JSON lines; - for standard output\n"
+            "  --summary       what was sent, how long answers took, how long nothing came\n"
+            "  --measures FILE the same as JSON, of the (last) run: for sim/plot.py\n"
             "  --twice         each run twice: the traces must be the same\n"
             "  --golden FILE   the trace's hash must be the one in FILE\n"
             "  --hash          print the hash of each trace and nothing else\n"
@@ -42,7 +44,7 @@ static void usage(FILE *f)
 
 static void list_verbs(void)
 {
-    for (unsigned t = 0; t < 3; t++) {
+    for (unsigned t = 0; t < SIM_VERB_TABLES; t++) {
         unsigned count;
         const struct sim_verb *v = sim_script_verbs(t, &count);
         for (unsigned i = 0; i < count; i++)
@@ -77,13 +79,23 @@ static void say(const char *line)
 struct result {
     bool ok;
     char error[1024], hash[65];
+    char *summary; /* or NULL */
     instant simulated;
     uint64_t lines;
     unsigned expectations;
 };
 
-static void run_once(const char *path, const char *text, size_t size, uint64_t seed, FILE *trace,
-                     bool verbose, struct result *ret)
+static void write_measures(const char *path, struct sim *sim)
+{
+    char *text = sim_meter_json(sim);
+    FILE *f = fopen(path, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f))
+        fprintf(stderr, "ocala-sim: %s: %s\n", path, strerror(errno));
+    free(text);
+}
+
+static void run_once(const struct options *o, const char *path, const char *text, size_t size,
+                     uint64_t seed, FILE *trace, struct result *ret)
 {
     struct sim *sim = base_calloc(1, sizeof *sim);
     *ret = (struct result){0};
@@ -94,12 +106,15 @@ static void run_once(const char *path, const char *text, size_t size, uint64_t s
     }
     struct sim_script *s = sim_script_load(sim, text, size, path, ret->error, sizeof ret->error);
     if (s) {
-        s->say = verbose ? say : NULL;
+        s->say = o->verbose ? say : NULL;
         ret->ok = sim_script_run(s, ret->error, sizeof ret->error);
         if (ret->ok)
             ret->ok = sim_expect_no_leak(sim, ret->error, sizeof ret->error);
         ret->expectations = s->expectations;
     }
+    ret->summary = o->summary ? sim_meter_summary(sim) : NULL;
+    if (o->measures)
+        write_measures(o->measures, sim);
     sim_hash_text(&sim->world, ret->hash);
     ret->simulated = sim->world.now;
     ret->lines = sim->world.lines;
@@ -145,11 +160,12 @@ static bool run(const struct options *o, const char *path, uint64_t seed)
     if (o->trace && !trace)
         fprintf(stderr, "ocala-sim: %s: %s\n", o->trace, strerror(errno));
     double began = clock_seconds();
-    run_once(path, text, size, seed, trace, o->verbose, &r);
+    run_once(o, path, text, size, seed, trace, &r);
     if (trace && trace != stdout)
         fclose(trace);
     if (r.ok && o->twice) {
-        run_once(path, text, size, seed, NULL, false, &again);
+        struct options quiet = {0};
+        run_once(&quiet, path, text, size, seed, NULL, &again);
         r.ok = !strcmp(r.hash, again.hash);
         if (!r.ok)
             snprintf(r.error, sizeof r.error, "two runs with the same seed differ: %.16s, %.16s",
@@ -163,10 +179,13 @@ static bool run(const struct options *o, const char *path, uint64_t seed)
         return r.ok;
     }
     printf("%-5s %-40s %6llu %10s %9llu %5u %7.2f s  %.16s\n", r.ok ? "ok" : "FAIL", path,
-           (unsigned long long)seed, sim_time_text(r.simulated - SECOND, simulated),
+           (unsigned long long)seed, sim_time_text(r.simulated - SIM_BEGIN, simulated),
            (unsigned long long)r.lines, r.expectations, clock_seconds() - began, r.hash);
     if (!r.ok)
         printf("    %s\n", r.error);
+    if (r.summary)
+        printf("%s", r.summary);
+    free(r.summary);
     fflush(stdout);
     return r.ok;
 }
@@ -183,13 +202,19 @@ static bool parse_seeds(const char *text, struct options *o, bool range)
 
 static bool parse_options(int argc, char **argv, struct options *o, int *ret_exit)
 {
-    enum { SEED = 1, SEEDS, TRACE, TWICE, GOLDEN, HASH, VERBOSE, VERBS, HELP };
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, SEED},     {"seeds", required_argument, NULL, SEEDS},
-        {"trace", required_argument, NULL, TRACE},   {"twice", no_argument, NULL, TWICE},
-        {"golden", required_argument, NULL, GOLDEN}, {"hash", no_argument, NULL, HASH},
-        {"verbose", no_argument, NULL, VERBOSE},     {"verbs", no_argument, NULL, VERBS},
-        {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0}};
+    enum { SEED = 1, SEEDS, TRACE, SUMMARY, MEASURES, TWICE, GOLDEN, HASH, VERBOSE, VERBS, HELP };
+    static const struct option longs[] = {{"seed", required_argument, NULL, SEED},
+                                          {"seeds", required_argument, NULL, SEEDS},
+                                          {"trace", required_argument, NULL, TRACE},
+                                          {"twice", no_argument, NULL, TWICE},
+                                          {"summary", no_argument, NULL, SUMMARY},
+                                          {"measures", required_argument, NULL, MEASURES},
+                                          {"golden", required_argument, NULL, GOLDEN},
+                                          {"hash", no_argument, NULL, HASH},
+                                          {"verbose", no_argument, NULL, VERBOSE},
+                                          {"verbs", no_argument, NULL, VERBS},
+                                          {"help", no_argument, NULL, HELP},
+                                          {NULL, 0, NULL, 0}};
     bool good = true;
     int c;
     while (good && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -197,6 +222,10 @@ static bool parse_options(int argc, char **argv, struct options *o, int *ret_exi
             good = parse_seeds(optarg, o, c == SEEDS);
         else if (c == TRACE)
             o->trace = optarg;
+        else if (c == MEASURES)
+            o->measures = optarg;
+        else if (c == SUMMARY)
+            o->summary = true;
         else if (c == GOLDEN)
             o->golden = optarg;
         else if (c == TWICE)

@@ -45,7 +45,7 @@ void sim_net_done(struct sim_net *net)
 {
     while (net->flying)
         datagram_free(net->flying);
-    sim_cuts_free(net);
+    sim_between_free(net);
     while (net->networks) {
         struct sim_network *n = net->networks;
         net->networks = n->next;
@@ -161,7 +161,7 @@ bool sim_port_move(struct sim_node *node, struct sim_port *port, const struct ip
 
 void sim_net_heal_all(struct sim_net *net)
 {
-    sim_cuts_free(net);
+    sim_cuts_heal(net);
     for (struct sim_network *n = net->networks; n; n = n->next)
         n->cut = false;
     for (struct sim_node *n = net->nodes; n; n = n->next)
@@ -379,14 +379,14 @@ static bool owns(const struct sim_node *node, const struct ip_address *ip)
 
 /* Both sides of the way; what is left are f->copies. */
 static void fly(struct flight *f, struct sim_port *port, const struct sim_way *way,
-                struct sim_port *target)
+                struct sim_lane *lane, struct sim_port *target)
 {
     if (port->network->cut || port->cut) {
         f->lost = "cut";
         f->copies = 0;
         return;
     }
-    through(f, way, &port->lane[0]);
+    through(f, way, lane);
     if (target && target->has_way)
         through(f, &target->way, &target->lane[1]);
 }
@@ -400,15 +400,18 @@ int sim_net_send(struct sim_net *net, struct sim_node *node, const struct endpoi
         return -ENETUNREACH;
     if (from->ip.family && !owns(node, &from->ip))
         return -EADDRNOTAVAIL;
-    if (net->watch)
-        net->watch(net->watch_context, node, bytes, size);
     if (!sim_place_find(port->network, &to->ip, &receiver, &target))
         target = NULL;
-
-    const struct sim_way *way = port->has_way ? &port->way : &port->network->way;
+    unsigned direction = 0;
+    struct sim_road *road = target ? sim_road_between(net, node, receiver, &direction) : NULL;
+    const struct sim_way *way = road            ? &road->way
+                                : port->has_way ? &port->way
+                                                : &port->network->way;
     struct sim_datagram *d = datagram_new(net, node, port->network, size);
     struct flight f = {.net = net, .d = d, .tos = tos, .copies = 1, .at = {net->world->now}};
     f.wire = size + UDP_HEADER + (to->ip.family == 6 ? IP6_HEADER : IP4_HEADER);
+    if (net->watch)
+        net->watch(net->watch_context, node, bytes, size, f.wire);
     d->from = *from;
     if (!from->ip.family)
         d->from.ip = port->ip[family_index(&to->ip)];
@@ -428,7 +431,7 @@ int sim_net_send(struct sim_net *net, struct sim_node *node, const struct endpoi
         f.lost = "attack";
         f.copies = 0;
     } else {
-        fly(&f, port, way, target);
+        fly(&f, port, way, road ? &road->lane[direction] : &port->lane[0], target);
     }
     trace_datagram(net->world, node->name, f.copies ? "send" : "lost", d, f.copies ? NULL : f.lost);
     if (f.copies) {

@@ -57,6 +57,13 @@ struct sim_network {
     struct sim_network *next;
 };
 
+/* One direction of a way. */
+struct sim_lane {
+    instant free; /* when the last queued datagram is on the wire */
+    instant last; /* arrival of the last one that kept its order  */
+    bool bad;
+};
+
 struct sim_port {
     struct sim_network *network;
     struct ip_address ip[2];
@@ -64,12 +71,7 @@ struct sim_port {
     bool cut;
     bool has_way; /* the port's own, in both directions */
     struct sim_way way;
-    /* One for each direction: out, in. */
-    struct sim_lane {
-        instant free; /* when the last queued datagram is on the wire */
-        instant last; /* arrival of the last one that kept its order  */
-        bool bad;
-    } lane[2];
+    struct sim_lane lane[2]; /* out, in */
 };
 
 struct sim_datagram {
@@ -96,8 +98,8 @@ struct sim_node {
     struct sim_node *next;
 };
 
-struct sim_cut;   /* between two nodes nothing passes */
-struct sim_place; /* who has an address (sim_place.c)   */
+struct sim_between; /* what is special between two nodes (sim_place.c) */
+struct sim_place;   /* who has an address                              */
 
 struct sim_net {
     struct sim_world *world;
@@ -106,9 +108,11 @@ struct sim_net {
     struct sim_node *nodes, **last_node;
     uint32_t node_count;
     struct sim_datagram *flying;
-    struct sim_cut *cuts;
-    /* Called with each datagram that a node sends, before anything happens to it; may be NULL. */
-    void (*watch)(void *context, const struct sim_node *from, const uint8_t *bytes, size_t size);
+    struct sim_between *between;
+    /* Called with each datagram that a node sends, before anything happens to it, and how many bytes
+     * its IP packet has; may be NULL. */
+    void (*watch)(void *context, struct sim_node *from, const uint8_t *bytes, size_t size,
+                  size_t wire);
     void *watch_context;
     /* Called with each datagram on the wire; false: it goes no further.  May be NULL. */
     bool (*passes)(void *context, const struct sim_network *network, const struct endpoint *from,
@@ -154,6 +158,9 @@ size_t sim_net_fits(struct sim_node *node, const struct ip_address *remote);
 
 void sim_net_cut(struct sim_net *net, const struct sim_node *a, const struct sim_node *b);
 void sim_net_heal(struct sim_net *net, const struct sim_node *a, const struct sim_node *b);
+/* The way between these two alone, in both directions; it begins as a copy of `first`. */
+struct sim_way *sim_net_way(struct sim_net *net, const struct sim_node *a, const struct sim_node *b,
+                            const struct sim_way *first);
 /* Every cut of every kind. */
 void sim_net_heal_all(struct sim_net *net);
 

@@ -17,10 +17,12 @@ struct sim_place {
     UT_hash_handle hh;
 };
 
-struct sim_cut {
+struct sim_between {
     struct sim_pair {
         uint32_t low, high;
     } pair; /* key: numbers of two nodes */
+    bool cut;
+    struct sim_road road;
     UT_hash_handle hh;
 };
 
@@ -78,7 +80,7 @@ void sim_places_free(struct sim_network *network)
     }
 }
 
-/* ---- cuts ---- */
+/* ---- between two nodes ---- */
 
 static struct sim_pair pair_of(const struct sim_node *a, const struct sim_node *b)
 {
@@ -87,44 +89,76 @@ static struct sim_pair pair_of(const struct sim_node *a, const struct sim_node *
                              .high = order ? b->number : a->number};
 }
 
-static struct sim_cut *cut_find(const struct sim_net *net, const struct sim_node *a,
-                                const struct sim_node *b)
+static struct sim_between *between(const struct sim_net *net, const struct sim_node *a,
+                                   const struct sim_node *b)
 {
     struct sim_pair pair = pair_of(a, b);
-    struct sim_cut *cut;
-    HASH_FIND(hh, net->cuts, &pair, sizeof pair, cut);
-    return cut;
+    struct sim_between *x;
+    HASH_FIND(hh, net->between, &pair, sizeof pair, x);
+    return x;
+}
+
+static struct sim_between *between_make(struct sim_net *net, const struct sim_node *a,
+                                        const struct sim_node *b)
+{
+    struct sim_between *x = between(net, a, b);
+    if (x)
+        return x;
+    x = base_calloc(1, sizeof *x);
+    x->pair = pair_of(a, b);
+    HASH_ADD(hh, net->between, pair, sizeof x->pair, x);
+    return x;
 }
 
 bool sim_cut_between(const struct sim_net *net, const struct sim_node *a, const struct sim_node *b)
 {
-    return net->cuts && cut_find(net, a, b);
+    const struct sim_between *x = net->between ? between(net, a, b) : NULL;
+    return x && x->cut;
 }
 
 void sim_net_cut(struct sim_net *net, const struct sim_node *a, const struct sim_node *b)
 {
-    if (a == b || cut_find(net, a, b))
-        return;
-    struct sim_cut *cut = base_calloc(1, sizeof *cut);
-    cut->pair = pair_of(a, b);
-    HASH_ADD(hh, net->cuts, pair, sizeof cut->pair, cut);
+    if (a != b)
+        between_make(net, a, b)->cut = true;
 }
 
 void sim_net_heal(struct sim_net *net, const struct sim_node *a, const struct sim_node *b)
 {
-    struct sim_cut *cut = cut_find(net, a, b);
-    if (!cut)
-        return;
-    HASH_DEL(net->cuts, cut);
-    free(cut);
+    struct sim_between *x = between(net, a, b);
+    if (x)
+        x->cut = false;
 }
 
-void sim_cuts_free(struct sim_net *net)
+void sim_cuts_heal(struct sim_net *net)
 {
-    struct sim_cut *cut, *next;
-    HASH_ITER(hh, net->cuts, cut, next)
+    for (struct sim_between *x = net->between; x; x = x->hh.next)
+        x->cut = false;
+}
+
+struct sim_road *sim_road_between(const struct sim_net *net, const struct sim_node *a,
+                                  const struct sim_node *b, unsigned *ret_lane)
+{
+    struct sim_between *x = net->between ? between(net, a, b) : NULL;
+    *ret_lane = a->number > b->number;
+    return x && x->road.stands ? &x->road : NULL;
+}
+
+struct sim_way *sim_net_way(struct sim_net *net, const struct sim_node *a, const struct sim_node *b,
+                            const struct sim_way *first)
+{
+    struct sim_between *x = between_make(net, a, b);
+    if (!x->road.stands)
+        x->road.way = *first;
+    x->road.stands = true;
+    return &x->road.way;
+}
+
+void sim_between_free(struct sim_net *net)
+{
+    struct sim_between *x, *next;
+    HASH_ITER(hh, net->between, x, next)
     {
-        HASH_DEL(net->cuts, cut);
-        free(cut);
+        HASH_DEL(net->between, x);
+        free(x);
     }
 }

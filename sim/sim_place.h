@@ -1,4 +1,4 @@
-/* Where addresses are, and which nodes are cut off from each other (sim_place.c). */
+/* Where addresses are, and what is special between two nodes (sim_place.c). */
 #ifndef OCALA_SIM_PLACE_H
 #define OCALA_SIM_PLACE_H
 
@@ -15,8 +15,18 @@ bool sim_place_find(const struct sim_network *network, const struct ip_address *
                     struct sim_node **ret_node, struct sim_port **ret_port);
 void sim_places_free(struct sim_network *network);
 
-/* Is this pair cut? */
+/* A way of its own between two nodes, instead of the network's and of the sender's port.  NULL: they
+ * have none.  *ret_lane is the one from a to b. */
+struct sim_road {
+    bool stands;
+    struct sim_way way;
+    struct sim_lane lane[2];
+};
+struct sim_road *sim_road_between(const struct sim_net *net, const struct sim_node *a,
+                                  const struct sim_node *b, unsigned *ret_lane);
+
 bool sim_cut_between(const struct sim_net *net, const struct sim_node *a, const struct sim_node *b);
-void sim_cuts_free(struct sim_net *net);
+void sim_cuts_heal(struct sim_net *net);
+void sim_between_free(struct sim_net *net);
 
 #endif

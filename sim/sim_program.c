@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/cursor.h"
+#include "sim/sim_ping.h"
 #include "sim/sim_seen.h"
 #include "sim/sim_stream.h"
 
@@ -82,6 +83,12 @@ void sim_program_end(struct sim_program *p, enum sim_phase phase)
     p->phase = phase;
     p->ended = world(p)->now;
     sim_event_unset(world(p), &p->event);
+    if (p->kind == SIM_PING)
+        sim_ping_ended(p);
+    else if (p->kind == SIM_STREAM)
+        sim_meter_sample(p->host->sim, SIM_SAMPLES_STALL, p->stalled);
+    else if (phase == SIM_DONE)
+        sim_meter_sample(p->host->sim, SIM_SAMPLES_LOOKUP, p->ended - p->began);
     snprintf(text, sizeof text, "%s", phase == SIM_DONE ? "done" : "failed");
     sim_trace(world(p), p->host->node.name, kind_name[p->kind],
               "\"serial\":%u,\"name\":\"%s\",\"result\":\"%s\",\"sent\":%llu,\"received\":%llu,"
@@ -91,15 +98,6 @@ void sim_program_end(struct sim_program *p, enum sim_phase phase)
 }
 
 static void ask(struct sim_program *p);
-
-static void ping_send(struct sim_program *p)
-{
-    struct sim_world *w = world(p);
-    bool last = p->sent + 1 == p->count && !p->insist;
-    p->outstanding[p->sent % SIM_PINGS_MAX] = w->now;
-    sim_event_set(w, &p->event, w->now + (last ? SIM_PING_LIMIT : p->every));
-    sim_program_send(p, SIM_PAYLOAD_PING, p->sent++, p->size);
-}
 
 static void looked_up(void *context, const struct sim_answer *answer)
 {
@@ -120,7 +118,7 @@ static void looked_up(void *context, const struct sim_answer *answer)
     if (p->kind == SIM_LOOKUP)
         sim_program_end(p, SIM_DONE);
     else if (p->kind == SIM_PING)
-        ping_send(p);
+        sim_ping_send(p);
     else
         sim_stream_begin(p);
 }
@@ -146,7 +144,7 @@ static void program_run(struct sim_event *e, struct sim_world *w)
     else if (p->sent == p->count && !p->insist)
         sim_program_end(p, p->received ? SIM_DONE : SIM_FAILED);
     else
-        ping_send(p);
+        sim_ping_send(p);
 }
 
 struct sim_program *sim_program_start(struct sim_host *h, const struct sim_order *order)
@@ -165,12 +163,15 @@ struct sim_program *sim_program_start(struct sim_host *h, const struct sim_order
     p->size = order->size;
     if (p->kind == SIM_STREAM && !p->size)
         p->size = 1000;
-    p->held = p->kind == SIM_STREAM; /* asked about later */
+    p->kept = p->held = order->kept;
     p->began = world(p)->now;
     while (*last)
         last = &(*last)->after;
     *last = p;
-    ask(p);
+    if (order->after)
+        sim_event_set(world(p), &p->event, p->began + order->after);
+    else
+        ask(p);
     return p;
 }
 
@@ -187,6 +188,7 @@ static void program_free(struct sim_program *p)
 {
     sim_event_unset(world(p), &p->event);
     sim_host_forget_questions(p->host, p);
+    free(p->history);
     free(p);
 }
 
@@ -214,14 +216,6 @@ void sim_programs_free(struct sim_host *h)
     sim_seen_free(h);
 }
 
-uint64_t sim_program_lost(const struct sim_program *p)
-{
-    uint64_t fresh = 0;
-    for (unsigned i = 0; i < SIM_PINGS_MAX; i++)
-        fresh += p->outstanding[i] && world(p)->now - p->outstanding[i] < SIM_PING_LIMIT;
-    return p->sent - p->received - fresh;
-}
-
 /* ---- packets ---- */
 
 static struct sim_program *program_of(const struct sim_host *h, const struct sim_packet *packet)
@@ -235,20 +229,6 @@ static struct sim_program *program_of(const struct sim_host *h, const struct sim
             return p;
     }
     return NULL;
-}
-
-static void ping_answered(struct sim_program *p, const struct sim_payload *payload)
-{
-    instant *sent = &p->outstanding[payload->number % SIM_PINGS_MAX];
-    if (payload->serial != p->serial || !*sent)
-        return; /* a duplicate */
-    instant rtt = world(p)->now - *sent;
-    *sent = 0;
-    p->received++;
-    p->rtt_sum += rtt;
-    p->rtt_most = rtt > p->rtt_most ? rtt : p->rtt_most;
-    if (p->insist || p->received == p->count)
-        sim_program_end(p, SIM_DONE);
 }
 
 /* The machine's own answer to an echo request. */
@@ -276,7 +256,7 @@ static void to_program(struct sim_host *h, const struct sim_packet *packet,
         sim_fail(world(p), "%s: the answer of %s came from %s, not from %s", h->node.name, p->name,
                  ip_address_format(&packet->source, from), ip_address_format(&p->ip, asked));
     } else if (p->kind == SIM_PING) {
-        ping_answered(p, payload);
+        sim_ping_answered(p, payload->number, payload->serial);
     } else if (payload->kind == SIM_PAYLOAD_ACK && payload->serial == p->serial) {
         sim_stream_acked(p, payload->number);
     }

@@ -29,9 +29,16 @@ struct sim_order {
     const char *name;
     bool v6, udp;
     bool insist;    /* lookup: until there is an address; ping: until there is an answer */
+    bool kept;      /* an expectation will ask about it                                */
+    instant after;  /* it begins that much later                                       */
     uint64_t count; /* ping: requests; stream: bytes                                    */
     instant every;  /* ping                                                             */
     size_t size;    /* payload of a packet                                              */
+};
+
+/* An echo request; rtt 0: no answer. */
+struct sim_echo {
+    instant sent, rtt;
 };
 
 struct sim_program {
@@ -42,6 +49,7 @@ struct sim_program {
     enum sim_phase phase;
     char name[2 * NAME_TEXT];
     bool v6, udp, insist, open_sums;
+    bool kept; /* an expectation will ask about it */
     bool held; /* somebody waits for it: not to be cleared */
     uint64_t count;
     instant every, began, ended;
@@ -52,11 +60,13 @@ struct sim_program {
     /* ping */
     uint64_t sent, received, unreachable;
     instant outstanding[SIM_PINGS_MAX]; /* by sequence; 0: none */
-    instant rtt_sum, rtt_most;
+    struct sim_echo *history;           /* of a ping that is kept, by sequence */
+    size_t history_count, history_room;
     /* stream */
     uint64_t acked, next, window;
     unsigned repeats, timeouts;
-    instant rto, progress, stalled; /* when bytes were last acknowledged; longest time without */
+    instant rto, progress; /* when bytes were last acknowledged           */
+    instant stalled;       /* longest time without; ping: longest outage  */
     struct sim_program *after;
 };
 
@@ -70,10 +80,8 @@ void sim_programs_clear(struct sim_host *h);
 /* A packet from the capture. */
 void sim_program_packet(struct sim_host *h, const uint8_t *bytes, size_t size,
                         const struct packet_offload *offload);
-/* Echo requests that were sent long enough ago and never answered. */
-uint64_t sim_program_lost(const struct sim_program *p);
 
-/* ---- for sim_stream.c ---- */
+/* ---- for sim_ping.c and sim_stream.c ---- */
 
 enum sim_payload_kind { SIM_PAYLOAD_PING = 1, SIM_PAYLOAD_DATA = 2, SIM_PAYLOAD_ACK = 3 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sim/sim_churn.h"
 #include "sim/sim_program.h"
 
 #define LOG_KEPT  (256 * 1024)
@@ -78,6 +79,13 @@ static bool any_address(const struct ip_address *ip)
     return ip_address_equal(ip, &any4) || ip_address_equal(ip, &any6);
 }
 
+/* One datagram more, in or out: is it the one that `crash-at` waits for? */
+static void burn(struct sim_host *h)
+{
+    if (h->fuse && !--h->fuse)
+        h->fuse_burnt = true;
+}
+
 static void send_datagram(struct sim_host *h, uint16_t index, const struct endpoint *local,
                           const struct endpoint *remote, uint8_t tos, const uint8_t *bytes,
                           size_t size)
@@ -93,6 +101,7 @@ static void send_datagram(struct sim_host *h, uint16_t index, const struct endpo
         from.ip = s->at.ip;
     else if (local->ip.family == remote->ip.family)
         from.ip = local->ip;
+    burn(h);
     int error = sim_net_send(&h->sim->net, &h->node, &from, remote, tos, bytes, size);
     if (error == -EADDRNOTAVAIL) { /* the kernel chooses another */
         from.ip.family = 0;
@@ -314,10 +323,10 @@ void sim_pump(struct sim_host *h)
         return;
     h->pumping = true;
     do {
-        while (h->host && host_output(h->host, &out))
+        while (h->host && !h->fuse_burnt && host_output(h->host, &out))
             host_says(h, &out);
         struct sim_item *i = h->first;
-        if (!i)
+        if (!i || h->fuse_burnt)
             break;
         h->first = i->next;
         if (!h->first)
@@ -326,7 +335,11 @@ void sim_pump(struct sim_host *h)
         free(i);
     } while (!h->sim->world.failed);
     h->pumping = false;
-    if (h->stop_wanted) {
+    if (h->fuse_burnt) {
+        h->fuse_burnt = false;
+        sim_host_crash(h);
+        sim_churn_restart(h, h->sim->world.now + h->fuse_back);
+    } else if (h->stop_wanted) {
         h->stop_wanted = false;
         sim_host_stop(h);
     } else if (h->state == SIM_UP) {
@@ -367,6 +380,7 @@ void sim_pump_deliver(struct sim_node *node, struct sim_port *port, const struct
         if (s->at.port != d->to.port ||
             !(any_address(&s->at.ip) || ip_address_equal(&s->at.ip, &d->to.ip)))
             continue;
+        burn(h);
         struct sim_item *item = item_add(h, ITEM_DATAGRAM, d->bytes, d->size);
         item->arrival.socket = s->index;
         item->arrival.local.ip = d->to.ip;

@@ -252,14 +252,16 @@ static bool take_all(struct parse *p)
 static const struct {
     const struct sim_verb *verb;
     const unsigned *count;
-} verbs[] = {{sim_build_verbs, &sim_build_verb_count},
-             {sim_action_verbs, &sim_action_verb_count},
-             {sim_expect_verbs, &sim_expect_verb_count}};
+} verbs[SIM_VERB_TABLES] = {{sim_build_verbs, &sim_build_verb_count},
+                            {sim_action_verbs, &sim_action_verb_count},
+                            {sim_trouble_verbs, &sim_trouble_verb_count},
+                            {sim_expect_verbs, &sim_expect_verb_count},
+                            {sim_result_verbs, &sim_result_verb_count}};
 
 const struct sim_verb *sim_script_verbs(unsigned table, unsigned *ret_count)
 {
-    *ret_count = table < 3 ? *verbs[table].count : 0;
-    return table < 3 ? verbs[table].verb : NULL;
+    *ret_count = table < SIM_VERB_TABLES ? *verbs[table].count : 0;
+    return table < SIM_VERB_TABLES ? verbs[table].verb : NULL;
 }
 
 static const struct sim_verb *find_verb(struct parse *p)
@@ -268,7 +270,7 @@ static const struct sim_verb *find_verb(struct parse *p)
     snprintf(two, sizeof two, "%.40s %.40s", p->word[p->at],
              p->at + 1 < p->words ? p->word[p->at + 1] : "");
     for (unsigned words = 2; words; words--)
-        for (unsigned t = 0; t < 3; t++)
+        for (unsigned t = 0; t < SIM_VERB_TABLES; t++)
             for (unsigned i = 0; i < *verbs[t].count; i++) {
                 const struct sim_verb *v = &verbs[t].verb[i];
                 if (strcmp(v->name, words == 2 ? two : p->word[p->at]))

@@ -77,13 +77,16 @@ struct sim_script *sim_script_load(struct sim *sim, const char *text, size_t siz
 bool sim_script_run(struct sim_script *s, char *error, size_t error_size);
 void sim_script_free(struct sim_script *s); /* accepts NULL */
 
-/* The verbs for help, in tables 0, 1, 2; *ret_count of them. */
+#define SIM_VERB_TABLES 5
+/* The verbs for help, in so many tables; *ret_count of them. */
 const struct sim_verb *sim_script_verbs(unsigned table, unsigned *ret_count);
 
 /* ---- for the files that hold verbs ---- */
 
-extern const struct sim_verb sim_build_verbs[], sim_action_verbs[], sim_expect_verbs[];
-extern const unsigned sim_build_verb_count, sim_action_verb_count, sim_expect_verb_count;
+extern const struct sim_verb sim_build_verbs[], sim_action_verbs[], sim_expect_verbs[],
+    sim_result_verbs[], sim_trouble_verbs[];
+extern const unsigned sim_build_verb_count, sim_action_verb_count, sim_expect_verb_count,
+    sim_result_verb_count, sim_trouble_verb_count;
 
 /* Splits a text into words in place; quotes are taken off.  Returns how many, or -1: an open
  * quote, or too many. */

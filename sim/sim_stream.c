@@ -134,7 +134,7 @@ void sim_stream_data(struct sim_host *h, const struct sim_packet *packet,
         }
     if (payload->number == s->next) {
         s->next += size;
-        h->sim->streamed += size;
+        sim_meter_add(h->sim, SIM_SERIES_STREAMED, w->now, (int64_t)size);
     }
     answer(h, s);
 }

@@ -20,7 +20,7 @@ void sim_world_init(struct sim_world *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
     w->seed = seed;
-    w->now = SECOND; /* engines may take 0 for "never happened" */
+    w->now = SIM_BEGIN;
     sim_world_stream(w, "world", &w->random);
 }
 

@@ -27,6 +27,7 @@ struct sim_event {
 };
 
 #define SIM_FAILURE_TEXT 512
+#define SIM_BEGIN        SECOND /* engines may take 0 for "never happened" */
 
 struct sim_world {
     instant now;
