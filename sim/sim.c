@@ -22,7 +22,7 @@ static void watch(void *context, struct sim_node *from, const uint8_t *bytes, si
     if (seen)
         sim_fail(&s->world, "%s sent '%s' in clear", from->name, seen);
     if (!from->forwards)
-        sim_meter_sent(s, (struct sim_host *)from, bytes, size, wire);
+        sim_meter_sent(s, from, bytes, size, wire);
 }
 
 void sim_init(struct sim *s, uint64_t seed)

@@ -11,6 +11,7 @@
 
 struct sim;
 struct sim_host;
+struct sim_node;
 struct sim_program;
 
 #define SIM_METER_BIN SECOND
@@ -55,16 +56,10 @@ struct sim_meter {
     unsigned crashes, starts;
 };
 
-/* What a machine has sent, IP and UDP headers included. */
-struct sim_sent {
-    uint64_t control, data;               /* since the beginning */
-    uint64_t marked_control, marked_data; /* up to the mark      */
-};
-
 void sim_meter_add(struct sim *s, enum sim_series series, instant when, int64_t amount);
 void sim_meter_sample(struct sim *s, enum sim_samples samples, int64_t value);
 /* A datagram of a machine: its bytes, and those of its IP packet. */
-void sim_meter_sent(struct sim *s, struct sim_host *h, const uint8_t *bytes, size_t size,
+void sim_meter_sent(struct sim *s, struct sim_node *from, const uint8_t *bytes, size_t size,
                     size_t wire);
 /* From now on rates are counted anew. */
 void sim_meter_mark(struct sim *s);

@@ -86,6 +86,12 @@ struct sim_datagram {
     uint8_t bytes[];
 };
 
+/* What a node has sent, IP and UDP headers included. */
+struct sim_sent {
+    uint64_t control, data;               /* since the beginning */
+    uint64_t marked_control, marked_data; /* up to the mark      */
+};
+
 /* Something with ports.  `deliver` gets datagrams for one of its addresses; the datagram is the
  * network's. */
 struct sim_node {
@@ -94,6 +100,7 @@ struct sim_node {
     void (*deliver)(struct sim_node *self, struct sim_port *port, const struct sim_datagram *d);
     struct sim_port port[SIM_PORTS_MAX];
     unsigned ports;
+    struct sim_sent sent;
     bool forwards; /* a router: sends what others have sent */
     struct sim_node *next;
 };
