@@ -85,6 +85,13 @@ static bool take_hosts(struct parse *p, struct sim_value *v, const char *word, b
            bad(p, word, one ? "a host of this scenario" : "a host, a list of hosts, or `all`");
 }
 
+/* "*.east.ip", "h1*.east.ip": the instance; NULL when the name is no pattern. */
+static const char *members_of(const char *name)
+{
+    size_t label = strcspn(name, ".");
+    return name[label] && memchr(name, '*', label) ? name + label + 1 : NULL;
+}
+
 static bool take_names(struct parse *p, const char *word)
 {
     char name[2 * NAME_TEXT];
@@ -93,12 +100,12 @@ static bool take_names(struct parse *p, const char *word)
     for (const char *at = word; *at;) {
         size_t length = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)length, at);
-        bool star = !strncmp(name, "*.", 2);
-        if (star ? !sim_instance_find(p->script->sim, name + 2)
-                 : !name_chain_parse(name, &chain, &reason))
+        const char *instance = members_of(name);
+        if (instance ? !sim_instance_find(p->script->sim, instance)
+                     : !name_chain_parse(name, &chain, &reason))
             return bad(p, name,
-                       star ? "the members of an overlay of this scenario"
-                            : "an overlay name or chain");
+                       instance ? "the members of an overlay of this scenario"
+                                : "an overlay name or chain");
         at += length + (at[length] == ',');
     }
     return true;
@@ -470,6 +477,19 @@ bool sim_script_run(struct sim_script *s, char *error, size_t error_size)
 
 /* ---- names ---- */
 
+/* The members whose names fit the pattern. */
+static void members_each(const struct sim_instance *i, const char *pattern,
+                         const struct sim_host *asker,
+                         void (*look)(void *context, const char *name), void *context)
+{
+    for (unsigned m = 0; i && m < i->members; m++) {
+        char name[2 * NAME_TEXT];
+        snprintf(name, sizeof name, "%s.%s", i->member[m].alias, i->name);
+        if (i->member[m].host != asker && !fnmatch(pattern, name, 0))
+            look(context, name);
+    }
+}
+
 void sim_names_each(const struct sim *s, const char *names, const struct sim_host *asker,
                     void (*look)(void *context, const char *name), void *context)
 {
@@ -478,17 +498,10 @@ void sim_names_each(const struct sim *s, const char *names, const struct sim_hos
         size_t length = strcspn(names, ",");
         snprintf(one, sizeof one, "%.*s", (int)length, names);
         names += length + (names[length] == ',');
-        if (strncmp(one, "*.", 2)) {
-            if (!sim_host_is(asker, one))
-                look(context, one);
-            continue;
-        }
-        const struct sim_instance *i = sim_instance_find(s, one + 2);
-        for (unsigned m = 0; i && m < i->members; m++) {
-            char name[2 * NAME_TEXT];
-            snprintf(name, sizeof name, "%s.%s", i->member[m].alias, i->name);
-            if (i->member[m].host != asker)
-                look(context, name);
-        }
+        const char *instance = members_of(one);
+        if (instance)
+            members_each(sim_instance_find(s, instance), one, asker, look, context);
+        else if (!sim_host_is(asker, one))
+            look(context, one);
     }
 }
