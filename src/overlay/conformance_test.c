@@ -20,10 +20,25 @@ static const struct overlay_member members[] = {{.host = "beta", .at = at_beta, 
                                                 {.host = "silent"}};
 static const char *const hosts[] = {"beta", "gate", "name", "silent", "nobody", "a.b"};
 
+/* What a module cannot start without. */
+static const struct overlay_option needed[] = {
+    {"servers", "192.0.2.2:7401, 10.1.1.1:65535, server.example.org:5610"}, {"shortcut", "allow"}};
+
+static bool has_option(const struct overlay_class *class, const char *key)
+{
+    for (const struct overlay_schema *s = class->schema; s->key; s++)
+        if (!strcmp(s->key, key))
+            return true;
+    return false;
+}
+
 static struct overlay_settings settings_for(const struct overlay_class *class)
 {
+    bool servers = has_option(class, "servers");
     return (struct overlay_settings){.instance = "east.test",
                                      .host = "alpha",
+                                     .options = servers ? needed : NULL,
+                                     .option_count = servers ? 2 : 0,
                                      .members = members,
                                      .member_count = 4,
                                      .first_socket = 5,

@@ -1,0 +1,253 @@
+/* Our own triggers.
+ *
+ *   WANTED --address or server known, or waited long enough--> INSERTING
+ *   INSERTING --CHALLENGE--> again, with its nonce, to the server that challenged
+ *             --ACK--> HELD, and again after 15 to 20 s (servers forget after 30)
+ *             --2 s, six times--> PAUSED, 13 to 18 s, then from the start
+ *
+ * The first INSERT carries the nonce that was acknowledged last: an original's depends on the target only, so that saves
+ * the challenge.  When nobody answers, the next try goes by another server. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "base/check.h"
+#include "overlay/i3/i3_client.h"
+
+#define ADDRESS_PATIENCE (600 * MILLISECOND) /* waiting to be told our own address */
+#define PAUSE            (13 * SECOND)
+#define PAUSE_SPAN       (5 * SECOND)
+#define CHALLENGES_MAX   3 /* answered for one INSERT of ours */
+
+static instant by_chance(struct i3_client *c, instant least, instant span)
+{
+    return least + (instant)entropy_below(c->entropy, (uint32_t)(span / MILLISECOND)) * MILLISECOND;
+}
+
+static bool to_self(const struct i3_binding *b)
+{
+    return b->trigger.target.type != I3_TO_STACK;
+}
+
+/* A client that does not know its address gives one that is surely not the one that the server sees. */
+static void aim(struct i3_client *c, struct i3_binding *b)
+{
+    static const struct endpoint nowhere = {.ip = {.family = 4, .bytes = {127, 0, 0, 1}},
+                                            .port = 9};
+    b->trigger.target = i3_address_of(c->self.ip.family ? &c->self : &nowhere);
+}
+
+static void set_due(struct i3_client *c, struct i3_binding *b, instant due)
+{
+    b->due = due;
+    i3_client_wake(c, due);
+}
+
+static void transmit(struct i3_client *c, instant now, struct i3_binding *b)
+{
+    struct i3_option insert = {.type = I3_INSERT, .trigger = b->trigger};
+    b->sent = now;
+    i3_client_send(c, &b->via, &b->trigger.id, &insert, false);
+}
+
+static void insert(struct i3_client *c, instant now, struct i3_binding *b)
+{
+    set_due(c, b, now + I3_ACK_TIMEOUT);
+    if (b->at.ip.family)
+        b->via = b->at;
+    else if (!i3_client_first_hop(c, now, &b->via))
+        return;
+    i3_client_count(c, b->acknowledged ? I3_COUNT_REFRESHES : I3_COUNT_INSERTS);
+    b->state = I3_BINDING_INSERTING;
+    b->challenges = 0;
+    b->tries++;
+    transmit(c, now, b);
+}
+
+struct i3_binding *i3_binding_add(struct i3_client *c, instant now, const struct i3_id *id,
+                                  const uint8_t key[I3_KEY], uint16_t prefix,
+                                  const struct i3_id *stack, unsigned depth)
+{
+    if (c->binding_count >= I3_BINDINGS_MAX || depth > 2)
+        return NULL;
+    struct i3_binding *b = base_calloc(1, sizeof *b);
+    b->trigger.id = *id;
+    b->trigger.prefix = prefix;
+    if (depth) {
+        memcpy(b->stack, stack, depth * sizeof *stack);
+        b->trigger.target =
+            (struct i3_address){.type = I3_TO_STACK, .depth = (uint8_t)depth, .stack = b->stack};
+    } else {
+        memcpy(b->trigger.key, key, I3_KEY);
+        aim(c, b);
+        if (c->nonce_known)
+            memcpy(b->trigger.nonce, c->nonce, I3_NONCE);
+    }
+    DL_APPEND(c->bindings, b);
+    c->binding_count++;
+    if (c->self.ip.family)
+        insert(c, now, b);
+    else
+        set_due(c, b, now + ADDRESS_PATIENCE);
+    return b;
+}
+
+void i3_binding_retract(struct i3_client *c, struct i3_binding *b)
+{
+    struct i3_option remove = {.type = I3_REMOVE, .trigger = b->trigger};
+    uint8_t bytes[256];
+    struct i3_packet p = {
+        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &b->trigger.id, .option_count = 1};
+    if (!b->acknowledged || !b->via.ip.family)
+        return;
+    i3_client_count(c, I3_COUNT_REMOVALS);
+    p.option[0] = remove;
+    i3_client_queue(c, b->at.ip.family ? &b->at : &b->via, bytes,
+                    i3_packet_write(&p, bytes, sizeof bytes));
+    b->acknowledged = false;
+}
+
+void i3_binding_remove(struct i3_client *c, struct i3_binding *b)
+{
+    i3_binding_retract(c, b);
+    DL_DELETE(c->bindings, b);
+    c->binding_count--;
+    free(b);
+}
+
+void i3_binding_refresh(struct i3_client *c, instant now, struct i3_binding *b)
+{
+    b->tries = 0;
+    b->at = (struct endpoint){0};
+    insert(c, now, b);
+}
+
+struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id *id)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (i3_id_equal(&b->trigger.id, id))
+        return b;
+    return NULL;
+}
+
+void i3_bindings_follow(struct i3_client *c, instant now)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (to_self(b)) {
+        i3_binding_retract(c, b);
+        aim(c, b);
+        b->tries = 0;
+        insert(c, now, b);
+    }
+}
+
+/* ---- what servers answer ---- */
+
+static struct i3_binding *meant(const struct i3_client *c, const struct i3_trigger *t)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (i3_trigger_same(&b->trigger, t))
+        return b;
+    return NULL;
+}
+
+static void answered(struct i3_client *c, struct i3_binding *b, const struct endpoint *responsible)
+{
+    i3_client_answered(c, &b->via);
+    b->at = *responsible;
+}
+
+static void held(struct i3_client *c, instant now, struct i3_binding *b)
+{
+    b->state = I3_BINDING_HELD;
+    b->rtt = now - b->sent;
+    b->tries = 0;
+    b->refused = false;
+    b->acknowledged = true;
+    if (to_self(b)) {
+        memcpy(c->nonce, b->trigger.nonce, I3_NONCE);
+        c->nonce_known = true;
+    }
+    set_due(c, b, by_chance(c, now + I3_REFRESH, I3_REFRESH_SPAN));
+    i3_client_say(c, I3_EVENT_HELD, &b->trigger.id);
+}
+
+static bool challenged(struct i3_client *c, instant now, struct i3_binding *b,
+                       const struct i3_trigger *t, const struct endpoint *responsible)
+{
+    if (b->challenges >= CHALLENGES_MAX) {
+        i3_client_count(c, I3_COUNT_CHALLENGE_FLOOD);
+        return true;
+    }
+    i3_client_count(c, I3_COUNT_CHALLENGES);
+    b->challenges++;
+    answered(c, b, responsible);
+    memcpy(b->trigger.nonce, t->nonce, I3_NONCE);
+    b->state = I3_BINDING_INSERTING;
+    b->via = *responsible;
+    transmit(c, now, b);
+    set_due(c, b, now + I3_ACK_TIMEOUT);
+    return true;
+}
+
+bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
+                     const struct endpoint *responsible)
+{
+    struct i3_binding *b = meant(c, &option->trigger);
+    bool challenge = option->type == I3_CHALLENGE;
+    /* An acknowledgement repeats the nonce: who does not see our packets cannot. */
+    bool asked = b && b->state == I3_BINDING_INSERTING &&
+                 (challenge || !memcmp(b->trigger.nonce, option->trigger.nonce, I3_NONCE));
+    if (!asked) {
+        /* A second copy of the last one is nothing to speak of. */
+        if (!b || b->state != I3_BINDING_HELD)
+            i3_client_count(c, challenge ? I3_COUNT_STRANGE_CHALLENGE : I3_COUNT_STRANGE_ACK);
+        return false;
+    }
+    if (challenge)
+        return challenged(c, now, b, &option->trigger, responsible);
+    answered(c, b, responsible);
+    if (option->type == I3_ACK) {
+        held(c, now, b);
+    } else {
+        i3_client_count(c, I3_COUNT_CONSTRAINT);
+        b->refused = true;
+    }
+    return true;
+}
+
+/* ---- time ---- */
+
+static void unanswered(struct i3_client *c, instant now, struct i3_binding *b)
+{
+    i3_client_unanswered(c, now, &b->via);
+    b->at = (struct endpoint){0};
+    if (b->tries <= I3_RETRIES) {
+        insert(c, now, b);
+        return;
+    }
+    b->state = I3_BINDING_PAUSED;
+    b->tries = 0;
+    set_due(c, b, by_chance(c, now + PAUSE, PAUSE_SPAN));
+}
+
+instant i3_bindings_advance(struct i3_client *c, instant now)
+{
+    instant due = INSTANT_NEVER;
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    {
+        if (b->due <= now) {
+            if (b->state == I3_BINDING_INSERTING)
+                unanswered(c, now, b);
+            else
+                insert(c, now, b);
+        }
+        due = instant_min(due, b->due);
+    }
+    return due;
+}

@@ -1,0 +1,264 @@
+/* The client of i3: what an end host says to servers, without knowing about tunnels.
+ *
+ *   seeds      servers from the configuration: first contact, and the way when nothing better is known
+ *   owners     which server is responsible for an identifier: asked for, cached for 20 s, asked again before that
+ *   bindings   our own triggers: inserted, challenged, refreshed, removed
+ *   samples    round trips to the servers that are responsible for random identifiers; the nearest one gives the first
+ *              bytes of identifiers that we draw, so that what is sent to us passes a server near us
+ *
+ * An engine in the folder of one: the module calls it, then takes its events and datagrams.  Nothing that comes in clear
+ * is believed further than it costs availability: identities are proven by links, in sealed bytes.
+ *
+ * Where answers come from is where the responsible server is: the address inside CACHE_ADDRESS is not used (an original
+ * may write it backwards, and a liar could point us at somebody else), but for the forwarded one to a client behind a NAT. */
+#ifndef OCALA_OVERLAY_I3_I3_CLIENT_H
+#define OCALA_OVERLAY_I3_I3_CLIENT_H
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "base/name.h"
+#include "i3/i3_wire.h"
+#include "packet/packet.h"
+
+#define I3_SEEDS_MAX    16
+#define I3_SAMPLES_MAX  32
+#define I3_BINDINGS_MAX 4096
+#define I3_OWNERS_MAX   4096
+#define I3_QUEUE_MAX    1024 /* datagrams that wait to be pulled */
+
+#define I3_ACK_TIMEOUT  (2 * SECOND)  /* of an INSERT                                             */
+#define I3_RETRIES      6             /* after the first INSERT; then a pause                     */
+#define I3_REFRESH      (15 * SECOND) /* least; servers forget after 30 s                        */
+#define I3_REFRESH_SPAN (5 * SECOND)  /* more, by chance                                          */
+#define I3_OWNER_LIFE   (20 * SECOND)
+#define I3_OWNER_ASKS   3 /* in the last seconds of that life                         */
+#define I3_OWNER_RETRY  SECOND
+#define I3_SEED_REST    (30 * SECOND) /* a silent server is left alone                           */
+
+/* What is counted: `ocala metrics` shows each as "i3.name". */
+#define I3_COUNTERS(X)                                                                             \
+    X(INSERTS, "inserts", "triggers inserted for the first time")                                  \
+    X(REFRESHES, "refreshes", "triggers inserted again")                                           \
+    X(REMOVALS, "removals", "triggers removed")                                                    \
+    X(CHALLENGES, "challenges", "challenges answered")                                             \
+    X(UNANSWERED, "unanswered", "requests that no server answered in time")                        \
+    X(SERVERS_LOST, "servers-lost", "times that a responsible server fell silent")                 \
+    X(NOT_PRESENT, "not-present", "identifiers of a neighbour without a trigger")                  \
+    X(MALFORMED, "malformed", "datagrams that are no packet of i3")                                \
+    X(UNEXPECTED, "unexpected", "packets with nothing in them for a client")                       \
+    X(STRANGE_ACK, "strange-ack", "acknowledgements of triggers that were not asked for")          \
+    X(STRANGE_CHALLENGE, "strange-challenge", "challenges of triggers that were not asked for")    \
+    X(CHALLENGE_FLOOD, "challenge-flood", "more challenges of one trigger than are answered")      \
+    X(STRANGE_CACHE, "strange-cache", "responsible servers that nobody asked for")                 \
+    X(STRANGE_NOT_PRESENT, "strange-not-present",                                                  \
+      "missing triggers that no packet of ours was sent to, or told by a stranger")                \
+    X(CONSTRAINT, "constraint", "triggers of ours that a server refused")                          \
+    X(QUEUE_FULL, "queue-full", "requests that were not sent: too many at once")                   \
+    X(BAD_LINK_MESSAGE, "bad-link-message", "sealed messages of a neighbour that make no sense")   \
+    X(SHORTCUTS, "shortcuts", "shortcuts that were proven and taken")                              \
+    X(SHORTCUTS_LOST, "shortcuts-lost", "shortcuts that fell silent")                              \
+    X(SHORTCUT_REFUSED, "shortcut-refused", "offers and probes of shortcuts that are not allowed") \
+    X(SHORTCUT_LIE, "shortcut-lie", "shortcut addresses that were never proven")                   \
+    X(STRANGE_PROBE, "strange-probe", "shortcut probes of strangers")
+
+enum i3_counter {
+#define I3_COUNTER_ENUM(id, name, help) I3_COUNT_##id,
+    I3_COUNTERS(I3_COUNTER_ENUM)
+#undef I3_COUNTER_ENUM
+        I3_COUNTER_COUNT
+};
+
+struct i3_seed {
+    char name[NAME_TEXT]; /* empty for a literal address                     */
+    struct endpoint at;   /* family 0: its name is not looked up yet         */
+    uint32_t lookup;      /* number of the question under way, 0: none       */
+    bool ask;             /* the question waits to be pulled                 */
+    instant lookup_due;
+    unsigned unanswered;
+    instant rest; /* silent: not used until then, if there is another */
+};
+
+/* A server that is responsible for an identifier which somebody here wants to know. */
+struct i3_owner {
+    struct i3_id id;
+    unsigned users;
+    struct endpoint at;  /* family 0: not known                                */
+    struct endpoint via; /* whom the last question was sent to                 */
+    instant asked, due;
+    unsigned asks; /* without an answer                                  */
+    UT_hash_handle hh;
+};
+
+enum i3_binding_state {
+    I3_BINDING_WANTED, /* our own address, or a server's, is not known yet     */
+    I3_BINDING_INSERTING,
+    I3_BINDING_HELD,
+    I3_BINDING_PAUSED /* nobody answered; tried again later                   */
+};
+
+/* A trigger that we keep in the servers. */
+struct i3_binding {
+    struct i3_trigger trigger;
+    struct i3_id stack[2]; /* of its target, when that is one                     */
+    enum i3_binding_state state;
+    unsigned tries, challenges;
+    instant due, sent, rtt; /* rtt: of the last INSERT that was acknowledged, 0: none */
+    struct endpoint at;     /* of the responsible server, family 0: not known     */
+    struct endpoint via;    /* whom the last INSERT was sent to                   */
+    bool refused;           /* a server says that the constraint does not hold    */
+    bool acknowledged;      /* was held at least once                             */
+    struct i3_binding *prev, *next;
+};
+
+enum i3_sample_state { I3_SAMPLE_NONE, I3_SAMPLE_FIND, I3_SAMPLE_MEASURE, I3_SAMPLE_DONE };
+struct i3_sample {
+    enum i3_sample_state state;
+    struct i3_id id;
+    struct endpoint at, via;
+    instant sent, due, rtt; /* rtt 0: not measured */
+    unsigned asks, measured;
+};
+
+/* The server near us. */
+struct i3_near {
+    bool known;
+    uint8_t prefix[I3_PREFIX];
+    struct endpoint at;
+    instant rtt;
+    unsigned unanswered; /* in a row */
+};
+
+enum i3_event_kind {
+    I3_EVENT_HELD,        /* id: our trigger was acknowledged                              */
+    I3_EVENT_OWNER,       /* id: another server is responsible, or none is known          */
+    I3_EVENT_NOT_PRESENT, /* id: no trigger; told by the server that it was sent to       */
+    I3_EVENT_SELF,        /* our own address is another, or known at last                 */
+    I3_EVENT_FIRST_HOP    /* packets for identifiers without a known server go elsewhere  */
+};
+struct i3_event {
+    enum i3_event_kind kind;
+    struct i3_id id;
+    struct i3_event *next;
+};
+
+struct i3_datagram {
+    struct endpoint to;
+    size_t size;
+    struct i3_datagram *prev, *next;
+    uint8_t bytes[];
+};
+
+struct i3_client {
+    struct i3_hash *hash;
+    struct entropy *entropy;
+    struct endpoint self; /* family 0: not known; else what we call ourselves      */
+    uint16_t port;        /* that our socket is bound to                           */
+    bool self_open;       /* the next answer says what our address is              */
+    bool behind_nat;      /* a server told us so                                   */
+    struct i3_seed seed[I3_SEEDS_MAX];
+    unsigned seed_count, seed_used;
+    uint32_t last_lookup;
+    struct i3_owner *owners;
+    struct i3_binding *bindings;
+    unsigned binding_count;
+    uint8_t nonce[I3_NONCE]; /* the last one that was acknowledged for our own address */
+    bool nonce_known;
+    struct i3_sample sample[I3_SAMPLES_MAX];
+    unsigned samples; /* wanted in each round */
+    instant resample, sample_due;
+    bool sampling;
+    struct i3_near near;
+    struct i3_event *event_first, **event_last;
+    struct i3_datagram *datagrams, *given; /* waiting; the one handed out last */
+    unsigned datagram_count;
+    uint64_t counter[I3_COUNTER_COUNT];
+    instant due;
+};
+
+/* ---- i3_client.c: life, what comes in, what goes out ---- */
+
+/* `seeds`: "HOST:PORT, HOST:PORT"; false: *ret_reason (static). */
+bool i3_seeds_parse(const char *seeds, struct i3_seed *ret, unsigned *ret_count,
+                    const char **ret_reason);
+void i3_client_init(struct i3_client *c, struct entropy *e, unsigned samples, instant resample);
+void i3_client_done(struct i3_client *c);
+/* Takes other seeds, at the start or later. */
+void i3_client_seeds(struct i3_client *c, instant now, const struct i3_seed *seeds, unsigned count);
+/* The socket's port, and its address unless the family is 0. */
+void i3_client_bound(struct i3_client *c, const struct endpoint *local);
+void i3_client_moved(struct i3_client *c, instant now);
+void i3_client_input(struct i3_client *c, instant now, const struct arrival *from,
+                     const uint8_t *bytes, size_t size);
+void i3_client_resolved(struct i3_client *c, instant now, uint32_t lookup,
+                        const struct ip_address *addresses, unsigned count);
+void i3_client_advance(struct i3_client *c, instant now);
+/* A name to look up; false: none. */
+bool i3_client_lookup(struct i3_client *c, uint32_t *ret_lookup, const char **ret_name);
+/* The next datagram, valid until the next call; NULL: none. */
+const struct i3_datagram *i3_client_datagram(struct i3_client *c);
+bool i3_client_event(struct i3_client *c, struct i3_event *ret);
+
+/* ---- for the parts ---- */
+
+void i3_client_count(struct i3_client *c, enum i3_counter counter);
+void i3_client_wake(struct i3_client *c, instant due);
+void i3_client_say(struct i3_client *c, enum i3_event_kind kind, const struct i3_id *id);
+/* Sends a packet with one identifier, SENDER and `option` behind it (NULL: none). */
+void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
+                    const struct i3_option *option, bool as_data);
+void i3_client_queue(struct i3_client *c, const struct endpoint *to, const void *bytes,
+                     size_t size);
+/* A server to send to when the responsible one is not known; false: there is none with an address. */
+bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret);
+/* A request was or was not answered that went by this server. */
+void i3_client_answered(struct i3_client *c, const struct endpoint *via);
+void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoint *via);
+
+/* ---- i3_owner.c ---- */
+
+/* Keeps knowing who is responsible, until released as often as wanted. */
+void i3_owner_want(struct i3_client *c, instant now, const struct i3_id *id);
+void i3_owner_release(struct i3_client *c, const struct i3_id *id);
+/* Family 0: not known. */
+struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id);
+/* What is known may be wrong: asks by another way. */
+void i3_owner_doubt(struct i3_client *c, instant now, const struct i3_id *id);
+/* True: it was asked for. */
+bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
+                   const struct endpoint *at);
+instant i3_owners_advance(struct i3_client *c, instant now);
+void i3_owners_done(struct i3_client *c);
+
+/* ---- i3_binding.c ---- */
+
+/* A trigger from `id` to ourselves (`stack` NULL) or to a stack.  NULL: too many. */
+struct i3_binding *i3_binding_add(struct i3_client *c, instant now, const struct i3_id *id,
+                                  const uint8_t key[I3_KEY], uint16_t prefix,
+                                  const struct i3_id *stack, unsigned depth);
+void i3_binding_remove(struct i3_client *c, struct i3_binding *b);
+/* Inserts it again at once. */
+void i3_binding_refresh(struct i3_client *c, instant now, struct i3_binding *b);
+/* Tells the servers that it goes. */
+void i3_binding_retract(struct i3_client *c, struct i3_binding *b);
+struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id *id);
+/* CHALLENGE, ACK, CONSTRAINT_FAILED.  True: it was ours and asked for. */
+bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
+                     const struct endpoint *responsible);
+instant i3_bindings_advance(struct i3_client *c, instant now);
+/* Our own address is another one: all triggers to ourselves follow. */
+void i3_bindings_follow(struct i3_client *c, instant now);
+
+/* ---- i3_sample.c ---- */
+
+void i3_samples_begin(struct i3_client *c, instant now);
+bool i3_sample_told(struct i3_client *c, instant now, const struct i3_id *id,
+                    const struct endpoint *at);
+bool i3_sample_asks(const struct i3_client *c, const struct i3_id *id);
+instant i3_samples_advance(struct i3_client *c, instant now);
+/* The near server is silent: it is not near any more, and another is looked for. */
+void i3_near_lost(struct i3_client *c, instant now);
+/* Draws an identifier whose packets pass the near server. */
+void i3_client_draw(struct i3_client *c, struct i3_id *ret, uint8_t ret_key[I3_KEY]);
+
+#endif

@@ -1,0 +1,139 @@
+/* Who is responsible for an identifier.
+ *
+ *   not known --ask by the first hop, again with growing pauses--> known, 20 s
+ *   known, 3 s before its end --ask it directly, each second, three times--> known for another 20 s, or not known
+ *
+ * The first question is a control packet.  A client behind a NAT may get no answer to one for a foreign identifier (an
+ * original translates its address only in data), so every other question is a data packet of one byte, which nobody at
+ * the other end takes for anything. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "overlay/i3/i3_client.h"
+
+#define ASK_PAUSE_MAX (16 * SECOND)
+
+static struct i3_owner *find(const struct i3_client *c, const struct i3_id *id)
+{
+    struct i3_owner *o;
+    HASH_FIND(hh, c->owners, id, sizeof *id, o);
+    return o;
+}
+
+static void ask(struct i3_client *c, instant now, struct i3_owner *o)
+{
+    static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
+    bool known = o->at.ip.family;
+    unsigned doublings = o->asks < 4 ? o->asks : 4;
+    instant pause = known ? I3_OWNER_RETRY : I3_OWNER_RETRY << doublings;
+    o->due = now + (pause < ASK_PAUSE_MAX ? pause : ASK_PAUSE_MAX);
+    i3_client_wake(c, o->due);
+    if (known)
+        o->via = o->at;
+    else if (!i3_client_first_hop(c, now, &o->via))
+        return;
+    o->asked = now;
+    bool hidden = c->behind_nat || !c->self.ip.family;
+    i3_client_send(c, &o->via, &o->id, &request, !known && (hidden || o->asks % 2));
+    o->asks++;
+}
+
+void i3_owner_want(struct i3_client *c, instant now, const struct i3_id *id)
+{
+    struct i3_owner *o = find(c, id);
+    if (!o && HASH_COUNT(c->owners) >= I3_OWNERS_MAX)
+        return;
+    if (!o) {
+        o = base_calloc(1, sizeof *o);
+        o->id = *id;
+        HASH_ADD(hh, c->owners, id, sizeof o->id, o);
+        ask(c, now, o);
+    }
+    o->users++;
+}
+
+void i3_owner_release(struct i3_client *c, const struct i3_id *id)
+{
+    struct i3_owner *o = find(c, id);
+    if (!o || --o->users)
+        return;
+    HASH_DEL(c->owners, o);
+    free(o);
+}
+
+struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id)
+{
+    const struct i3_owner *o = find(c, id);
+    return o ? o->at : (struct endpoint){0};
+}
+
+static void forget(struct i3_client *c, instant now, struct i3_owner *o)
+{
+    o->asks = 0;
+    if (!o->at.ip.family)
+        return;
+    o->at = (struct endpoint){0};
+    i3_client_say(c, I3_EVENT_OWNER, &o->id);
+}
+
+void i3_owner_doubt(struct i3_client *c, instant now, const struct i3_id *id)
+{
+    struct i3_owner *o = find(c, id);
+    if (!o)
+        return;
+    forget(c, now, o);
+    ask(c, now, o);
+}
+
+bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
+                   const struct endpoint *at)
+{
+    struct i3_owner *o = find(c, id);
+    if (!o)
+        return false;
+    bool asked = o->asks > 0;
+    if (!asked && !endpoint_equal(&o->at, at))
+        return false;
+    if (asked)
+        i3_client_answered(c, &o->via);
+    bool another = !endpoint_equal(&o->at, at);
+    o->at = *at;
+    o->asks = 0;
+    o->due = now + I3_OWNER_LIFE - I3_OWNER_ASKS * I3_OWNER_RETRY;
+    i3_client_wake(c, o->due);
+    if (another)
+        i3_client_say(c, I3_EVENT_OWNER, id);
+    return true;
+}
+
+static void advance_one(struct i3_client *c, instant now, struct i3_owner *o)
+{
+    if (o->asks && o->via.ip.family)
+        i3_client_unanswered(c, now, &o->via);
+    if (o->at.ip.family && o->asks >= I3_OWNER_ASKS) {
+        i3_client_count(c, I3_COUNT_SERVERS_LOST);
+        forget(c, now, o);
+    }
+    ask(c, now, o);
+}
+
+instant i3_owners_advance(struct i3_client *c, instant now)
+{
+    instant due = INSTANT_NEVER;
+    for (struct i3_owner *o = c->owners; o; o = o->hh.next) {
+        if (o->due <= now)
+            advance_one(c, now, o);
+        due = instant_min(due, o->due);
+    }
+    return due;
+}
+
+void i3_owners_done(struct i3_client *c)
+{
+    struct i3_owner *o, *later;
+    HASH_ITER(hh, c->owners, o, later)
+    {
+        HASH_DEL(c->owners, o);
+        free(o);
+    }
+}

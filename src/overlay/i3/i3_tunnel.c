@@ -1,0 +1,477 @@
+/* The life of a tunnel, and the way that its records take.
+ *
+ *      tunnel_open --> OPENING --> UP <-- tunnel_accept
+ *                         |         |
+ *                         v         v
+ *                       ENDED (said FAILED or DOWN)
+ *
+ * OPENING waits for the trigger to which answers come.  From then on there is always a way: the public identifier of the
+ * neighbour's name, or the one that it put on the stack for answers, is enough for the handshake of the link; what they
+ * tell each other over the link (i3_exchange.c) makes the way better.  Whatever makes a way doubtful (no trigger, silence)
+ * goes back to the public one, whose owner is asked for again. */
+#include "overlay/i3/i3_module.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "base/check.h"
+
+#define OPEN_PATIENCE   (5 * SECOND) /* no server answers                                      */
+#define MISSING_MAX     2            /* times that a name has no trigger before it is unknown  */
+#define MISSING_SPACING (300 * MILLISECOND)
+#define SUSPECT_SPACING (2 * SECOND)
+
+struct i3_tunnel *i3_tunnel_find(const struct i3 *m, uint32_t id)
+{
+    struct i3_tunnel *t;
+    HASH_FIND(hh, m->tunnels, &id, sizeof id, t);
+    return t;
+}
+
+void i3_tunnel_say(struct i3 *m, struct i3_tunnel *t, unsigned what)
+{
+    if (!t->says)
+        DL_APPEND(m->queue, t);
+    t->says |= what;
+}
+
+void i3_tunnel_unsay(struct i3 *m, struct i3_tunnel *t, unsigned what)
+{
+    if (t->says && !(t->says & ~what))
+        DL_DELETE(m->queue, t);
+    t->says &= ~what;
+}
+
+/* NULL when the number is in use: the caller's mistake, which costs it nothing but the answer. */
+static struct i3_tunnel *tunnel_new(struct i3 *m, instant now, uint32_t id, const char *host)
+{
+    uint8_t key[I3_KEY];
+    if (!expect(!i3_tunnel_find(m, id) && strlen(host) < NAME_TEXT))
+        return NULL;
+    struct i3_tunnel *t = base_calloc(1, sizeof *t);
+    t->id = id;
+    t->opened = now;
+    t->due = t->back_until = t->shortcut.due = INSTANT_NEVER;
+    strcpy(t->host, host);
+    i3_name_id(m, host, &t->name, key);
+    HASH_ADD(hh, m->tunnels, id, sizeof t->id, t);
+    return t;
+}
+
+static void unwatch(struct i3 *m, struct i3_tunnel *t)
+{
+    if (t->watching)
+        i3_owner_release(&m->client, &t->used);
+    t->watching = false;
+}
+
+static void drop_bindings(struct i3 *m, struct i3_tunnel *t)
+{
+    struct i3_binding **all[] = {&t->back, &t->own, &t->inner};
+    for (unsigned i = 0; i < 3; i++) {
+        if (*all[i])
+            i3_binding_remove(&m->client, *all[i]);
+        *all[i] = NULL;
+    }
+}
+
+void i3_tunnel_free(struct i3 *m, struct i3_tunnel *t)
+{
+    unwatch(m, t);
+    drop_bindings(m, t);
+    i3_tunnel_unsay(m, t, ~0u);
+    HASH_DEL(m->tunnels, t);
+    free(t);
+}
+
+/* The reason is written already. */
+static void tunnel_end(struct i3 *m, struct i3_tunnel *t)
+{
+    unsigned what =
+        t->state == I3_TUNNEL_UP && !(t->says & I3_SAY_UP) ? I3_SAY_DOWN : I3_SAY_FAILED;
+    t->state = I3_TUNNEL_ENDED;
+    t->due = t->back_until = INSTANT_NEVER;
+    i3_shortcut_end(m, 0, t, false);
+    i3_exchange_reset(m, t);
+    unwatch(m, t);
+    drop_bindings(m, t);
+    i3_tunnel_unsay(m, t, ~0u);
+    i3_tunnel_say(m, t, what);
+}
+
+/* ---- the way ---- */
+
+static enum i3_way best_way(const struct i3_tunnel *t)
+{
+    if (t->shortcut.up)
+        return I3_WAY_SHORTCUT;
+    if (t->has_private)
+        return I3_WAY_PRIVATE;
+    return t->has_return ? I3_WAY_RETURN : I3_WAY_PUBLIC;
+}
+
+static const struct i3_id *first_id(const struct i3_tunnel *t, enum i3_way way)
+{
+    if (way == I3_WAY_PRIVATE)
+        return &t->to_private;
+    return way == I3_WAY_RETURN ? &t->to_return : &t->name;
+}
+
+static void watch(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
+{
+    if (t->watching && i3_id_equal(&t->used, id))
+        return;
+    unwatch(m, t);
+    t->used = *id;
+    t->watching = true;
+    i3_owner_want(&m->client, now, id);
+}
+
+/* The public way needs a trigger of ours for answers. */
+static void want_back(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    struct i3_id id;
+    uint8_t key[I3_KEY];
+    t->back_until = INSTANT_NEVER;
+    if (t->back)
+        return;
+    i3_client_draw(&m->client, &id, key);
+    t->back = i3_binding_add(&m->client, now, &id, key, I3_PREFIX_EXACT, NULL, 0);
+}
+
+void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    enum i3_way way = best_way(t);
+    const struct i3_id *id = first_id(t, way);
+    struct endpoint remote = t->shortcut.at;
+    if (t->state != I3_TUNNEL_UP)
+        return;
+    if (way == I3_WAY_PUBLIC)
+        want_back(m, now, t);
+    if (way != I3_WAY_SHORTCUT) {
+        watch(m, now, t, id);
+        remote = i3_owner_at(&m->client, id);
+        if (!remote.ip.family && !i3_client_first_hop(&m->client, now, &remote))
+            remote = t->remote; /* no server has an address at the moment */
+    }
+    bool same_ids = way == t->way && (way == I3_WAY_SHORTCUT || i3_id_equal(&t->used, id));
+    if (same_ids && endpoint_equal(&remote, &t->remote) && !(t->says & I3_SAY_UP))
+        return;
+    t->way = way;
+    t->remote = remote;
+    if (remote.ip.family && !(t->says & I3_SAY_UP))
+        i3_tunnel_say(m, t, I3_SAY_RECIPE);
+}
+
+static uint16_t least(uint16_t a, uint16_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint16_t record_mtu(const struct i3 *m, unsigned around)
+{
+    uint16_t mtu = (uint16_t)(m->mtu - around);
+    return around == I3_UDP4 || around == I3_UDP6 ? mtu : least(mtu, I3_DATAGRAM_MAX - I3_FRONT);
+}
+
+void i3_plain_recipe(const struct i3 *m, const struct endpoint *to, bool ports_free,
+                     struct recipe *ret)
+{
+    const struct overlay_settings *s = &m->overlay.settings;
+    recipe_begin(ret);
+    recipe_add_send(ret, s->first_socket, NULL, to, 0);
+    ret->mtu = record_mtu(m, to->ip.family == 4 ? I3_UDP4 : I3_UDP6);
+    ret->ports_free = ports_free;
+    ret->keepalive = s->keepalive > 0 ? s->keepalive : 25 * SECOND;
+}
+
+/* A data packet for these identifiers; with our own address when the server is to say what goes wrong. */
+static bool stack_recipe(const struct i3 *m, const struct endpoint *server, const struct i3_id *ids,
+                         unsigned count, bool with_sender, struct recipe *ret)
+{
+    uint8_t front[I3_FRONT];
+    struct i3_packet p = {
+        .flags = I3_DATA | I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)count, .stack = ids};
+    if (with_sender && m->client.self.ip.family)
+        p.option[p.option_count++] =
+            (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&m->client.self)};
+    size_t size = i3_packet_write(&p, front, sizeof front);
+    i3_plain_recipe(m, server, false, ret);
+    ret->count = 0;
+    if (!size || !recipe_add_prepend(ret, front, (uint16_t)size, NULL, 0) ||
+        !recipe_add_send(ret, m->overlay.settings.first_socket, NULL, server, 0))
+        return false;
+    ret->mtu = record_mtu(m, I3_UDP4 + I3_FRONT);
+    return true;
+}
+
+bool i3_tunnel_recipe(const struct i3 *m, const struct i3_tunnel *t, struct recipe *ret)
+{
+    struct i3_id ids[2] = {*first_id(t, t->way)};
+    unsigned count = 1;
+    if (t->way == I3_WAY_SHORTCUT) {
+        i3_plain_recipe(m, &t->remote, true, ret);
+        return true;
+    }
+    if (t->way == I3_WAY_PUBLIC && t->back)
+        ids[count++] = t->back->trigger.id;
+    return stack_recipe(m, &t->remote, ids, count, true, ret);
+}
+
+bool i3_answer(const struct overlay *o, const struct arrival *from, struct recipe *ret)
+{
+    const struct i3 *m = i3_of(o);
+    struct i3_id id;
+    const struct i3_tunnel *t = m->tunnels;
+    if (!from->remote.ip.family || !from->remote.port)
+        return false;
+    if (!from->via_size && m->allow) {
+        i3_plain_recipe(m, &from->remote, false, ret);
+        return true;
+    }
+    if (from->via_size != I3_VIA || from->remote.ip.family != 4)
+        return false;
+    memcpy(&id, from->via + I3_HEADER, sizeof id);
+    if (from->via[2] == 2) /* the identifier behind the first: answers go there */
+        return stack_recipe(m, &from->remote, &id, 1, false, ret);
+    /* It came to one of ours: the tunnel whose it is leads back. */
+    while (t && !(t->state == I3_TUNNEL_UP && t->own && t->remote.ip.family &&
+                  (i3_id_equal(&t->own->trigger.id, &id) ||
+                   (t->inner && i3_id_equal(&t->inner->trigger.id, &id)))))
+        t = t->hh.next;
+    return t && i3_tunnel_recipe(m, t, ret);
+}
+
+/* ---- hooks ---- */
+
+static void tunnel_up(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    t->state = I3_TUNNEL_UP;
+    i3_tunnel_say(m, t, I3_SAY_UP);
+    i3_tunnel_route(m, now, t);
+}
+
+void i3_tunnel_open(struct overlay *o, instant now, uint32_t tunnel, const char *host)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = tunnel_new(m, now, tunnel, host);
+    if (!t)
+        return;
+    want_back(m, now, t);
+    watch(m, now, t, &t->name); /* asked for while the trigger is inserted */
+    t->due = now + OPEN_PATIENCE;
+    i3_wake(m, t->due);
+}
+
+static bool take_return(struct i3_tunnel *t, const struct arrival *from)
+{
+    if (from->via_size != I3_VIA || from->via[2] != 2)
+        return false;
+    memcpy(&t->to_return, from->via + I3_HEADER, I3_ID);
+    t->has_return = true;
+    return true;
+}
+
+void i3_tunnel_accept(struct overlay *o, instant now, uint32_t tunnel, const char *host,
+                      const struct arrival *from)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = tunnel_new(m, now, tunnel, host);
+    struct endpoint server;
+    struct text reason;
+    if (!t)
+        return;
+    text_begin(&reason, t->reason, sizeof t->reason);
+    if (!take_return(t, from))
+        text_add(&reason, "'%s' came without an identifier to answer to", host);
+    else if (!i3_client_first_hop(&m->client, now, &server))
+        text_add(&reason, "no server of %s has an address: see `servers` in its options",
+                 o->settings.instance);
+    else
+        tunnel_up(m, now, t);
+    if (t->state != I3_TUNNEL_UP)
+        tunnel_end(m, t);
+}
+
+void i3_tunnel_moved(struct overlay *o, instant now, uint32_t tunnel, const struct arrival *from)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
+    if (!t || t->state != I3_TUNNEL_UP || !take_return(t, from))
+        return;
+    /* It made a new link: what it told us over the last one may be gone. */
+    i3_shortcut_end(m, now, t, false);
+    t->has_private = false;
+    i3_tunnel_route(m, now, t);
+    if (t->linked)
+        i3_exchange_begin(m, now, t);
+}
+
+void i3_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
+    if (t)
+        i3_tunnel_free(m, t);
+}
+
+/* Nothing is heard: over the public identifier, with fresh triggers of ours, by a server that is known to answer. */
+static void doubt(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    i3_shortcut_end(m, now, t, t->linked);
+    t->has_private = t->has_return = false;
+    t->private_lost = now;
+    i3_tunnel_route(m, now, t);
+    i3_owner_doubt(&m->client, now, &t->name);
+    struct i3_binding *ours[] = {t->back, t->own, t->inner, m->name};
+    for (unsigned i = 0; i < 4; i++)
+        if (ours[i] && ours[i]->acknowledged && now - ours[i]->sent >= SUSPECT_SPACING)
+            i3_binding_refresh(&m->client, now, ours[i]);
+    if (t->linked)
+        i3_exchange_begin(m, now, t);
+}
+
+void i3_tunnel_suspect(struct overlay *o, instant now, uint32_t tunnel)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
+    if (t && t->state == I3_TUNNEL_UP)
+        doubt(m, now, t);
+}
+
+void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay_use use)
+{
+    struct i3 *m = i3_of(o);
+    struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
+    if (t && t->state == I3_TUNNEL_UP && use == OVERLAY_SILENT &&
+        now - t->private_lost >= SUSPECT_SPACING)
+        doubt(m, now, t);
+}
+
+/* ---- what the client says ---- */
+
+static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    struct text reason;
+    if (t->linked || now - t->missing_at < MISSING_SPACING)
+        return;
+    t->missing_at = now;
+    i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
+    if (++t->missing < MISSING_MAX) {
+        i3_owner_doubt(&m->client, now, &t->name);
+        return;
+    }
+    text_begin(&reason, t->reason, sizeof t->reason);
+    text_add(&reason,
+             "the servers of %s have no trigger for '%s': is ocalad running there, with the same "
+             "instance name and servers of the same ring?",
+             m->overlay.settings.instance, t->host);
+    t->unknown_host = true;
+    tunnel_end(m, t);
+}
+
+static void not_present(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
+{
+    if (t->state != I3_TUNNEL_UP)
+        return;
+    if (t->way == I3_WAY_PUBLIC && i3_id_equal(id, &t->name)) {
+        no_such_name(m, now, t);
+    } else if (t->has_private && i3_id_equal(id, &t->to_private)) {
+        i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
+        t->has_private = t->has_return = false;
+        t->private_lost = now;
+        i3_tunnel_route(m, now, t);
+        if (t->linked)
+            i3_exchange_begin(m, now, t); /* says that we know its identifier no more */
+    } else if (t->has_return && i3_id_equal(id, &t->to_return)) {
+        t->has_return = false;
+        i3_tunnel_route(m, now, t);
+    }
+}
+
+static void held(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
+{
+    struct endpoint server;
+    if (t->state == I3_TUNNEL_OPENING && t->back && i3_id_equal(&t->back->trigger.id, id) &&
+        i3_client_first_hop(&m->client, now, &server)) {
+        t->due = INSTANT_NEVER;
+        tunnel_up(m, now, t);
+    }
+    if ((t->own && i3_id_equal(&t->own->trigger.id, id)) ||
+        (t->inner && i3_id_equal(&t->inner->trigger.id, id)))
+        i3_exchange_held(m, now, t);
+}
+
+static void self_changed(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    if (t->state != I3_TUNNEL_UP)
+        return;
+    i3_shortcut_end(m, now, t, t->linked);
+    if (!(t->says & I3_SAY_UP) && t->remote.ip.family)
+        i3_tunnel_say(m, t, I3_SAY_RECIPE); /* our address is in it */
+    if (t->linked)
+        i3_exchange_begin(m, now, t);
+}
+
+void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e)
+{
+    for (struct i3_tunnel *t = m->tunnels, *next; t; t = next) {
+        next = t->hh.next;
+        switch (e->kind) {
+        case I3_EVENT_HELD:
+            held(m, now, t, &e->id);
+            break;
+        case I3_EVENT_OWNER:
+            if (t->watching && i3_id_equal(&t->used, &e->id))
+                i3_tunnel_route(m, now, t);
+            break;
+        case I3_EVENT_NOT_PRESENT:
+            not_present(m, now, t, &e->id);
+            break;
+        case I3_EVENT_SELF:
+            self_changed(m, now, t);
+            break;
+        case I3_EVENT_FIRST_HOP:
+            i3_tunnel_route(m, now, t);
+            break;
+        }
+    }
+}
+
+/* ---- time ---- */
+
+static void opening_over(struct i3 *m, struct i3_tunnel *t)
+{
+    struct text reason;
+    char at[ENDPOINT_TEXT] = "an address that is not known";
+    if (t->back && t->back->via.ip.family)
+        endpoint_format(&t->back->via, at);
+    text_begin(&reason, t->reason, sizeof t->reason);
+    if (t->back && t->back->refused)
+        text_add(&reason, "the server %s refuses the triggers of %s", at,
+                 m->overlay.settings.instance);
+    else
+        text_add(&reason,
+                 "no server of %s answers (asked last: %s): are they running, is `servers` right, "
+                 "does a firewall stop UDP?",
+                 m->overlay.settings.instance, at);
+    tunnel_end(m, t);
+}
+
+instant i3_tunnels_advance(struct i3 *m, instant now)
+{
+    instant due = INSTANT_NEVER;
+    for (struct i3_tunnel *t = m->tunnels; t; t = t->hh.next) {
+        if (t->state == I3_TUNNEL_OPENING) {
+            if (t->due <= now)
+                opening_over(m, t);
+            due = instant_min(due, t->due);
+        } else if (t->state == I3_TUNNEL_UP) {
+            due = instant_min(due, i3_exchange_advance(m, now, t));
+            due = instant_min(due, i3_shortcut_advance(m, now, t));
+        }
+    }
+    return due;
+}
