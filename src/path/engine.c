@@ -55,11 +55,14 @@ struct path_engine *path_engine_new(const struct path_settings *s, instant now)
     e->pool = packet_pool_new(CONTROL_PACKETS);
     e->slot_range = SLOT_RANGE_FIRST;
     e->slot = base_calloc(e->slot_range, sizeof *e->slot);
-    e->next_tunnel = 1;
+    e->known_last = &e->knowns;
     e->out_last = &e->out_first;
     entropy_fill(e->entropy, e->cookie_secret, sizeof e->cookie_secret);
     e->cookie_since = now;
     load_init(e);
+    names_init(e); /* with the secret that load_init() draws */
+    neighbours_init(e);
+    paths_init(e);
     trust_load(e, s->known, s->known_size);
     return e;
 }
@@ -86,7 +89,7 @@ void path_engine_free(struct path_engine *e)
     for (uint32_t i = 0; i < e->slot_range; i++)
         if (slot_path(e, i))
             path_free(e, slot_path(e, i));
-    require(!e->neighbours && !e->peers && !e->slots_used);
+    require(!e->tunnels.count && !e->peers && !e->slots_used);
     while (e->out_first) {
         struct out_node *n = e->out_first;
         e->out_first = n->next;
@@ -94,6 +97,10 @@ void path_engine_free(struct path_engine *e)
     }
     out_free(e->out_given);
     trust_free(e);
+    require(!e->names.count);
+    hash_done(&e->names);
+    hash_done(&e->tunnels);
+    hash_done(&e->by_id);
     heap_done(&e->timers);
     heap_done(&e->half_timers);
     heap_done(&e->transit_timers);

@@ -46,7 +46,7 @@ static unsigned objection(const struct path_engine *e, const struct path *link,
     if (engine_instance(e, overlay_name_instance(next)) < 0)
         return REFUSE_UNKNOWN_HOST;
     if (link->first->transits >= TRANSITS_PER_LINK || link->first->waiting >= WAITING_PER_LINK ||
-        HASH_CNT(by_name, e->neighbours) >= NEIGHBOURS_MAX)
+        e->tunnels.count >= NEIGHBOURS_MAX)
         return REFUSE_LIMIT;
     return 0;
 }

@@ -93,9 +93,9 @@ void path_count(const struct path_engine *e, struct path_count *ret)
         .paths = e->paths,
         .halves = HASH_COUNT(e->halves),
         .transits = HASH_COUNT(e->transits),
-        .tunnels = HASH_CNT(by_tunnel, e->tunnels),
+        .tunnels = e->tunnels.count,
         .slots = e->slots_used,
-        .opens = HASH_CNT(by_chain, e->openings),
+        .opens = e->opening_count,
     };
 }
 

@@ -163,8 +163,7 @@ static void open_stranger(struct path_engine *e, instant now, unsigned instance,
 {
     uint8_t noise[NOISE_BLOB_MAX];
     unsigned code = REFUSE_UNREADABLE;
-    struct half *h =
-        HASH_CNT(by_name, e->neighbours) < NEIGHBOURS_MAX ? half_new(e, now, id) : NULL;
+    struct half *h = e->tunnels.count < NEIGHBOURS_MAX ? half_new(e, now, id) : NULL;
 
     if (!h) {
         drop_count(&e->drops, DROP_LIMIT);

@@ -9,28 +9,57 @@
 #define MTU_UNKNOWN 1280
 #define MTU_LEAST   128 /* smaller records carry no handshake */
 
+static struct neighbour *neighbour_of(const struct hash_link *link)
+{
+    return (struct neighbour *)((char *)link - offsetof(struct neighbour, by_tunnel));
+}
+
+/* Tunnels are numbered by us, one after the other. */
+static uint64_t tunnel_hash(const void *context, const struct hash_link *link)
+{
+    return neighbour_of(link)->tunnel;
+}
+
+void neighbours_init(struct path_engine *e)
+{
+    hash_init(&e->tunnels, tunnel_hash, NULL);
+    e->next_tunnel = 1;
+}
+
+struct neighbour *neighbour_find(const struct path_engine *e, const char *name)
+{
+    const struct name_entry *entry = names_find(e, name);
+    return entry ? entry->neighbour : NULL;
+}
+
+struct neighbour *neighbour_each(const struct path_engine *e, struct hash_walk *walk)
+{
+    struct hash_link *link = hash_each(&e->tunnels, walk);
+    return link ? neighbour_of(link) : NULL;
+}
+
 struct neighbour *neighbour_get(struct path_engine *e, const char *name, unsigned instance)
 {
-    struct neighbour *n;
-    HASH_FIND(by_name, e->neighbours, name, strlen(name), n);
+    struct neighbour *n = neighbour_find(e, name);
     if (n)
         return n;
     n = base_calloc(1, sizeof *n);
-    n->name = base_strdup(name);
+    n->name = names_take(e, name);
+    names_of(n->name)->neighbour = n;
     n->instance = instance;
     n->tunnel = e->next_tunnel++;
     n->fwd = base_calloc(1, sizeof *n->fwd);
     n->fwd->id = n->tunnel;
-    HASH_ADD_KEYPTR(by_name, e->neighbours, n->name, strlen(n->name), n);
-    HASH_ADD(by_tunnel, e->tunnels, tunnel, sizeof n->tunnel, n);
+    hash_add(&e->tunnels, &n->by_tunnel);
     return n;
 }
 
 struct neighbour *neighbour_by_tunnel(struct path_engine *e, uint32_t tunnel)
 {
-    struct neighbour *n;
-    HASH_FIND(by_tunnel, e->tunnels, &tunnel, sizeof tunnel, n);
-    return n;
+    for (struct hash_link *l = hash_first(&e->tunnels, tunnel); l; l = l->next)
+        if (neighbour_of(l)->tunnel == tunnel)
+            return neighbour_of(l);
+    return NULL;
 }
 
 static void tunnel_out(struct path_engine *e, enum path_out_kind kind, const struct neighbour *n)
@@ -64,11 +93,11 @@ void neighbour_release(struct path_engine *e, struct neighbour *n)
         return;
     if (n->tunnel_state != TUNNEL_CLOSED)
         tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n);
-    HASH_DELETE(by_name, e->neighbours, n);
-    HASH_DELETE(by_tunnel, e->tunnels, n);
+    hash_remove(&e->tunnels, &n->by_tunnel);
     neighbour_set_recipe(e, n, NULL);
     epoch_retire(e->epoch, n->fwd, free);
-    free(n->name);
+    names_of(n->name)->neighbour = NULL;
+    names_give(e, n->name);
     free(n);
 }
 
@@ -161,12 +190,11 @@ void path_link_want(struct path_engine *e, instant now, unsigned instance, const
 {
     char text[2 * NAME_TEXT];
     struct overlay_name name;
-    struct neighbour *n;
 
     snprintf(text, sizeof text, "%s.%s", host, e->instance[instance].config->instance);
     if (!overlay_name_parse(text, &name, NULL) || engine_is_self(e, name.text))
         return;
-    HASH_FIND(by_name, e->neighbours, name.text, strlen(name.text), n);
+    struct neighbour *n = neighbour_find(e, name.text);
     if (!want) {
         if (n && n->wanted) {
             n->wanted = false;
@@ -267,9 +295,8 @@ static uint16_t next_smaller(size_t size)
 void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
                          size_t size, size_t fits)
 {
-    struct neighbour *n, *next;
-    HASH_ITER(by_name, e->neighbours, n, next)
-    {
+    struct hash_walk walk = {0};
+    for (struct neighbour *n; (n = neighbour_each(e, &walk));) {
         const struct recipe *r = neighbour_recipe(n);
         if (!r || !endpoint_equal(&recipe_target(r)->send.remote, remote))
             continue;

@@ -15,20 +15,38 @@
 
 /* ---- names of a path ---- */
 
+static struct path *path_of(const struct hash_link *link)
+{
+    return (struct path *)((char *)link - offsetof(struct path, by_id));
+}
+
+static uint64_t id_hash(const void *context, const struct hash_link *link)
+{
+    const struct path_engine *e = context;
+    return crypto_siphash(e->source_key, path_of(link)->id, HANDSHAKE_ID);
+}
+
+void paths_init(struct path_engine *e)
+{
+    hash_init(&e->by_id, id_hash, e);
+}
+
 void path_set_id(struct path_engine *e, struct path *p, const uint8_t id[HANDSHAKE_ID])
 {
     if (p->has_id)
-        HASH_DELETE(by_id, e->by_id, p);
+        hash_remove(&e->by_id, &p->by_id);
     memcpy(p->id, id, HANDSHAKE_ID);
-    HASH_ADD(by_id, e->by_id, id, HANDSHAKE_ID, p);
+    hash_add(&e->by_id, &p->by_id);
     p->has_id = true;
 }
 
 struct path *path_of_handshake(struct path_engine *e, const uint8_t id[HANDSHAKE_ID])
 {
-    struct path *p;
-    HASH_FIND(by_id, e->by_id, id, HANDSHAKE_ID, p);
-    return p;
+    uint64_t hash = crypto_siphash(e->source_key, id, HANDSHAKE_ID);
+    for (struct hash_link *l = hash_first(&e->by_id, hash); l; l = l->next)
+        if (!memcmp(path_of(l)->id, id, HANDSHAKE_ID))
+            return path_of(l);
+    return NULL;
 }
 
 void path_set_label(struct path_engine *e, struct path *p, uint32_t label_out)
@@ -51,9 +69,8 @@ static void unset_label(struct path_engine *e, struct path *p)
 
 struct path *path_opening_of(struct path_engine *e, const char *chain)
 {
-    struct path *p;
-    HASH_FIND(by_chain, e->openings, chain, strlen(chain), p);
-    return p;
+    const struct name_entry *n = names_find(e, chain);
+    return n ? n->opening : NULL;
 }
 
 size_t path_target_size(const struct path *p)
@@ -85,6 +102,21 @@ static void first_leave(struct path_engine *e, struct path *p)
     neighbour_release(e, p->first);
 }
 
+static void opening_new(struct path_engine *e, struct path *p)
+{
+    struct opening *o = base_calloc(1, sizeof *o);
+    p->opening = o;
+    o->path = p;
+    o->spacing = e->config->timers.retry;
+    o->next_of_all = e->openings;
+    o->back = &e->openings;
+    if (o->next_of_all)
+        o->next_of_all->back = &o->next_of_all;
+    e->openings = o;
+    e->opening_count++;
+    names_of(p->chain)->opening = p;
+}
+
 struct path *path_new(struct path_engine *e, const struct name_chain *chain, bool initiator)
 {
     char text[CHAIN_TEXT];
@@ -100,16 +132,13 @@ struct path *path_new(struct path_engine *e, const struct name_chain *chain, boo
     p->initiator = initiator;
     p->one_hop = chain->count == 1;
     p->hops = chain->count;
-    p->chain = base_strdup(name_chain_format(chain, text, sizeof text));
+    p->chain = names_take(e, name_chain_format(chain, text, sizeof text));
     p->instance = p->self = (unsigned)instance;
     first_join(p, neighbour_get(e, chain->hop[0].text, p->instance));
     p->state = PATH_STATE_OPENING;
     e->paths++;
-    if (initiator) {
-        p->opening = base_calloc(1, sizeof *p->opening);
-        p->opening->spacing = e->config->timers.retry;
-        HASH_ADD_KEYPTR(by_chain, e->openings, p->chain, strlen(p->chain), p);
-    }
+    if (initiator)
+        opening_new(e, p);
     return p;
 }
 
@@ -126,7 +155,13 @@ void opening_free(struct path_engine *e, struct path *p)
 {
     if (!p->opening)
         return;
-    HASH_DELETE(by_chain, e->openings, p);
+    struct opening *o = p->opening;
+    *o->back = o->next_of_all;
+    if (o->next_of_all)
+        o->next_of_all->back = o->back;
+    e->opening_count--;
+    if (names_of(p->chain)->opening == p)
+        names_of(p->chain)->opening = NULL;
     if (p->first->opening == p)
         p->first->opening = NULL;
     noise_done(&p->opening->noise);
@@ -143,7 +178,7 @@ void path_free(struct path_engine *e, struct path *p)
     asks_free(p);
     peer_leave(e, p);
     if (p->has_id)
-        HASH_DELETE(by_id, e->by_id, p);
+        hash_remove(&e->by_id, &p->by_id);
     unset_label(e, p);
     session_free(e, p);
     slot_free(e, p->slot);
@@ -158,7 +193,7 @@ void path_free(struct path_engine *e, struct path *p)
     free(p->rekey_message);
     free(p->confirm);
     free(p->pieces);
-    free(p->chain);
+    names_give(e, p->chain);
     free(p);
     e->paths--;
 }

@@ -416,9 +416,7 @@ struct path *box_path(struct box *b, const char *name)
 
 struct neighbour *box_neighbour(struct box *b, const char *name)
 {
-    struct neighbour *n;
-    HASH_FIND(by_name, b->e->neighbours, name, strlen(name), n);
-    return n;
+    return neighbour_find(b->e, name);
 }
 
 bool box_up(struct box *b, const char *name)

@@ -30,6 +30,7 @@
 #include <uthash.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "path/noise.h"
 #include "path/path.h"
@@ -91,9 +92,20 @@ struct rate {
 enum source_kind { SOURCE_OPENS, SOURCE_DATA_ERRORS, SOURCE_CONTROL_ERRORS, SOURCE_KINDS };
 #define SOURCE_BUCKETS 256
 
+/* A text that things are called by (names.c), and what is called that. */
+struct name_entry {
+    struct hash_link link;
+    struct neighbour *neighbour;
+    struct peer *peers; /* of that name: one for each key */
+    struct known *known;
+    struct path *current, *opening; /* whose chain it is: a peer's current one; opened by us */
+    unsigned users;                 /* who holds the text                                    */
+    char text[];
+};
+
 struct neighbour {
-    UT_hash_handle by_name, by_tunnel;
-    char *name; /* "gate.east.ip" */
+    struct hash_link by_tunnel;
+    const char *name; /* "gate.east.ip" */
     unsigned instance;
     uint32_t tunnel;
     enum { TUNNEL_CLOSED, TUNNEL_OPENING, TUNNEL_UP } tunnel_state;
@@ -122,7 +134,9 @@ enum path_state { PATH_STATE_OPENING, PATH_STATE_UP, PATH_STATE_DRAINING };
 
 /* Our side of a handshake that we began. */
 struct opening {
-    struct noise noise; /* copied before a reply is read */
+    struct path *path;
+    struct opening *next_of_all, **back; /* in e->openings               */
+    struct noise noise;                  /* copied before a reply is read */
     uint8_t pattern;
     unsigned secret; /* index of the secret in use    */
     bool sent;       /* this message 1 left at least once  */
@@ -148,8 +162,7 @@ struct ask {
 
 struct path {
     struct timer timer;
-    UT_hash_handle by_chain; /* opening ones in e->openings, current ones in e->currents */
-    UT_hash_handle by_id;    /* handshake id, in e->by_id; has_id tells                  */
+    struct hash_link by_id; /* handshake id, in e->by_id; has_id tells                  */
     bool has_id;
     enum path_state state;
     uint32_t slot;
@@ -159,7 +172,7 @@ struct path {
         confirmed_at; /* an authenticated record came (responder: from the beginning); 0: not yet */
     unsigned instance; /* of ours: of the first hop                    */
     unsigned self;     /* instance whose identity we show              */
-    char *chain;       /* "beta.west.ip.via.gate.east.ip"              */
+    const char *chain; /* "beta.west.ip.via.gate.east.ip"              */
     unsigned hops;
     struct neighbour *first;
     struct path *first_next, **first_back; /* in first->paths            */
@@ -206,13 +219,10 @@ struct path {
 };
 
 struct peer {
-    UT_hash_handle hh;      /* by id = SHA-256(key, name)                     */
-    UT_hash_handle by_name; /* the first of those with one name; others follow */
-    struct peer *same_name;
-    uint8_t id[32];
-    char *name;
+    struct peer *same_name; /* from the name's first peer on */
+    const char *name;
     uint8_t key[32];
-    char *how;
+    const char *how;
     struct path *current, *paths;
     bool has_handle;
     struct ip_address handle4, handle6;
@@ -274,10 +284,9 @@ struct transit {
 };
 
 struct known {
-    UT_hash_handle hh;
-    char *name;
+    struct known *next; /* in the order they came */
+    const char *name, *how;
     uint8_t key[32];
-    char *how;
 };
 
 struct out_node {
@@ -307,13 +316,14 @@ struct path_engine {
     struct slot *slot;
     uint32_t slot_range, slots_used;
     uint32_t next_tunnel;
-    struct neighbour *neighbours, *tunnels;
-    struct path *openings, *currents, *by_id;
-    unsigned paths;
-    struct peer *peers, *peers_by_name;
+    struct hash_table names;
+    struct hash_table tunnels; /* all neighbours, by tunnel     */
+    struct hash_table by_id;   /* paths, by handshake           */
+    struct opening *openings;  /* all that we began, newest first */
+    unsigned paths, peers, opening_count;
     struct half *halves, *oldest_half, *newest_half;
     struct transit *transits;
-    struct known *knowns;
+    struct known *knowns, **known_last;
     struct out_node *out_first, **out_last, *out_given;
     struct drop_counters drops;
     uint8_t cookie_secret[2][32];
@@ -366,7 +376,19 @@ void instance_set_secrets(struct instance *in, const uint8_t (*secret)[32], unsi
 int engine_instance(const struct path_engine *e, const char *instance_name); /* index, or -1 */
 bool engine_is_self(const struct path_engine *e, const char *name);
 
+/* names.c */
+void names_init(struct path_engine *e);
+/* The text, as long as it is not given back. */
+const char *names_take(struct path_engine *e, const char *text);
+void names_give(struct path_engine *e, const char *taken); /* accepts NULL */
+struct name_entry *names_of(const char *taken);
+struct name_entry *names_find(const struct path_engine *e, const char *text); /* or NULL */
+
 /* neighbour.c */
+void neighbours_init(struct path_engine *e);
+struct neighbour *neighbour_find(const struct path_engine *e, const char *name); /* or NULL */
+/* The next of all; NULL: that was the last.  See hash_each(). */
+struct neighbour *neighbour_each(const struct path_engine *e, struct hash_walk *walk);
 struct neighbour *neighbour_get(struct path_engine *e, const char *name,
                                 unsigned instance); /* found or made */
 struct neighbour *neighbour_by_tunnel(struct path_engine *e, uint32_t tunnel);
@@ -500,6 +522,7 @@ struct path *path_new(struct path_engine *e, const struct name_chain *chain, boo
 void path_free(struct path_engine *e, struct path *p);
 void opening_free(struct path_engine *e, struct path *p);
 struct path *path_opening_of(struct path_engine *e, const char *chain);
+void paths_init(struct path_engine *e);
 void path_fail(struct path_engine *e, instant now, struct path *p, const char *reason);
 void path_begin(struct path_engine *e, instant now, struct path *p, instant limit);
 struct path *path_reopen(struct path_engine *e, instant now, struct path *p);

@@ -21,65 +21,59 @@
 
 struct path *path_current_of(struct path_engine *e, const char *chain)
 {
-    struct path *p;
-    HASH_FIND(by_chain, e->currents, chain, strlen(chain), p);
-    return p;
+    const struct name_entry *n = names_find(e, chain);
+    return n ? n->current : NULL;
 }
 
 struct peer *peer_by_name(const struct path_engine *e, const char *name)
 {
-    struct peer *p;
-    HASH_FIND(by_name, e->peers_by_name, name, strlen(name), p);
-    return p;
+    const struct name_entry *n = names_find(e, name);
+    return n ? n->peers : NULL;
+}
+
+static struct peer *peer_new(struct path_engine *e, const char *name, const uint8_t key[32])
+{
+    struct peer *peer = base_calloc(1, sizeof *peer), **at;
+    memcpy(peer->key, key, 32);
+    peer->name = names_take(e, name);
+    at = &names_of(peer->name)->peers;
+    if (*at) /* the first stays the first */
+        at = &(*at)->same_name;
+    peer->same_name = *at;
+    *at = peer;
+    e->peers++;
+    return peer;
 }
 
 static struct peer *peer_get(struct path_engine *e, const char *name, const uint8_t key[32],
                              const char *how)
 {
-    uint8_t id[32];
-    struct peer *peer, *first = peer_by_name(e, name);
-    crypto_sha256_two(key, 32, name, strlen(name), id);
-    HASH_FIND(hh, e->peers, id, sizeof id, peer);
-    if (!peer) {
-        peer = base_calloc(1, sizeof *peer);
-        memcpy(peer->id, id, sizeof id);
-        memcpy(peer->key, key, 32);
-        peer->name = base_strdup(name);
-        HASH_ADD(hh, e->peers, id, sizeof peer->id, peer);
-        if (first) {
-            peer->same_name = first->same_name;
-            first->same_name = peer;
-        } else {
-            HASH_ADD_KEYPTR(by_name, e->peers_by_name, peer->name, strlen(peer->name), peer);
-        }
-    }
-    free(peer->how);
-    peer->how = base_strdup(how);
+    struct peer *peer = peer_by_name(e, name);
+    while (peer && memcmp(peer->key, key, 32))
+        peer = peer->same_name;
+    if (!peer)
+        peer = peer_new(e, name, key);
+    const char *before = peer->how;
+    peer->how = names_take(e, how);
+    names_give(e, before);
     return peer;
 }
 
 static void peer_free(struct path_engine *e, struct peer *peer)
 {
-    struct peer *first = peer_by_name(e, peer->name);
-    HASH_DELETE(hh, e->peers, peer);
-    if (first == peer) {
-        HASH_DELETE(by_name, e->peers_by_name, peer);
-        first = peer->same_name;
-        if (first)
-            HASH_ADD_KEYPTR(by_name, e->peers_by_name, first->name, strlen(first->name), first);
-    } else {
-        while (first->same_name != peer)
-            first = first->same_name;
-        first->same_name = peer->same_name;
-    }
-    free(peer->name);
-    free(peer->how);
+    struct peer **at = &names_of(peer->name)->peers;
+    while (*at != peer)
+        at = &(*at)->same_name;
+    *at = peer->same_name;
+    names_give(e, peer->name);
+    names_give(e, peer->how);
     free(peer);
+    e->peers--;
 }
 
 static void not_current(struct path_engine *e, struct path *p)
 {
-    HASH_DELETE(by_chain, e->currents, p);
+    names_of(p->chain)->current = NULL;
     p->peer->current = NULL;
 }
 
@@ -117,7 +111,7 @@ static void set_current(struct path_engine *e, instant now, struct path *p)
         path_drain(e, now, same_chain);
     }
     p->peer->current = p;
-    HASH_ADD_KEYPTR(by_chain, e->currents, p->chain, strlen(p->chain), p);
+    names_of(p->chain)->current = p;
     out_add(e, PATH_OUT_UP)->path = p->slot;
 }
 
@@ -213,12 +207,12 @@ static void answer_asks(struct path_engine *e, struct ask **asks, const struct p
  * needed.  But a link that is being opened may be needed as such. */
 static void give_up_own(struct path_engine *e, instant now, const struct path *p)
 {
-    struct path *w, *next;
     size_t size = strlen(p->peer->name);
     if (!p->peer->current)
         return;
-    HASH_ITER(by_chain, e->openings, w, next)
-    {
+    for (struct opening *o = e->openings, *next; o; o = next) {
+        struct path *w = o->path;
+        next = o->next_of_all;
         if ((w->one_hop && !p->one_hop) || path_target_size(w) != size ||
             memcmp(w->chain, p->peer->name, size))
             continue;

@@ -23,16 +23,21 @@ static const char vouched_for[] = "vouched for by ";
 
 static struct known *known_find(const struct path_engine *e, const char *name)
 {
-    struct known *k;
-    HASH_FIND_STR(e->knowns, name, k);
-    return k;
+    const struct name_entry *n = names_find(e, name);
+    return n ? n->known : NULL;
 }
 
 static void known_remove(struct path_engine *e, struct known *k)
 {
-    HASH_DEL(e->knowns, k);
-    free(k->name);
-    free(k->how);
+    struct known **at = &e->knowns;
+    while (*at != k)
+        at = &(*at)->next;
+    *at = k->next;
+    if (!*at)
+        e->known_last = at;
+    names_of(k->name)->known = NULL;
+    names_give(e, k->name);
+    names_give(e, k->how);
     free(k);
 }
 
@@ -43,10 +48,12 @@ static void known_add(struct path_engine *e, const char *name, const uint8_t key
     if (k)
         known_remove(e, k);
     k = base_calloc(1, sizeof *k);
-    k->name = base_strdup(name);
+    k->name = names_take(e, name);
+    k->how = names_take(e, how);
     memcpy(k->key, key, 32);
-    k->how = base_strdup(how);
-    HASH_ADD_KEYPTR(hh, e->knowns, k->name, strlen(k->name), k);
+    names_of(k->name)->known = k;
+    *e->known_last = k;
+    e->known_last = &k->next;
 }
 
 static void load_line(struct path_engine *e, char *line)
@@ -90,9 +97,8 @@ void trust_load(struct path_engine *e, const char *text, size_t size)
 
 void trust_free(struct path_engine *e)
 {
-    struct known *k, *next;
-    HASH_ITER(hh, e->knowns, k, next)
-    known_remove(e, k);
+    while (e->knowns)
+        known_remove(e, e->knowns);
 }
 
 static size_t known_line(const char *name, const uint8_t key[32], const char *how,
@@ -108,7 +114,7 @@ static size_t known_line(const char *name, const uint8_t key[32], const char *ho
 static const char *memory_full(const struct path_engine *e, const char *how)
 {
     unsigned count = 0;
-    for (const struct known *k = e->knowns; k; k = k->hh.next)
+    for (const struct known *k = e->knowns; k; k = k->next)
         count += !strcmp(k->how, how);
     if (strncmp(how, vouched_for, sizeof vouched_for - 1))
         return count < KNOWN_MAX ? NULL : "too many names are known";
@@ -128,9 +134,11 @@ static void remember(struct path_engine *e, const char *name, const uint8_t key[
 
 char *path_known_text(const struct path_engine *e, size_t *ret_size)
 {
-    char *text = base_calloc(1, HASH_COUNT(e->knowns) * KNOWN_LINE + 1);
-    size_t size = 0;
-    for (const struct known *k = e->knowns; k; k = k->hh.next)
+    size_t count = 0, size = 0;
+    for (const struct known *k = e->knowns; k; k = k->next)
+        count++;
+    char *text = base_calloc(1, count * KNOWN_LINE + 1);
+    for (const struct known *k = e->knowns; k; k = k->next)
         size += known_line(k->name, k->key, k->how, text + size);
     *ret_size = size;
     return text;
@@ -323,7 +331,6 @@ bool path_forget(struct path_engine *e, instant now, const char *name)
 void path_each_known(struct path_engine *e,
                      void (*look)(void *context, const struct path_known_info *info), void *context)
 {
-    struct known *k, *next;
-    HASH_ITER(hh, e->knowns, k, next)
-    look(context, &(struct path_known_info){.name = k->name, .key = k->key, .how = k->how});
+    for (const struct known *k = e->knowns; k; k = k->next)
+        look(context, &(struct path_known_info){.name = k->name, .key = k->key, .how = k->how});
 }
