@@ -18,19 +18,17 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 33, 32 << 20) # SO_RCVBUFFORCE
 s.bind(("0.0.0.0", 9000))
 print("ready", flush=True)
-numbers, first = [], None
-while True:
-    number = int.from_bytes(s.recv(2000)[:4], "big")
-    first = first or time.monotonic()
-    if number == 0xffffffff:
-        break
+numbers, first, last = [], None, 0
+while (number := int.from_bytes(s.recv(2000)[:4], "big")) != 0xffffffff:
+    last = time.monotonic()
+    first = first or last
     numbers.append(number)
 highest, late, fate = -1, 0, 7
 for n in numbers:
     late += n < highest
     highest = max(highest, n)
     fate = (fate * 31 + n) & 0xffffffff
-print(len(numbers), len(numbers) - len(set(numbers)), late, fate, round(time.monotonic() - first, 3), flush=True)
+print(len(numbers), len(numbers) - len(set(numbers)), late, fate, round(last - first, 3), flush=True)
 """
 
 SENDER = """
@@ -96,22 +94,25 @@ def a_good_cable_loses_nothing(net):
 def delay_is_within_range(net):
     net.cable.command("delay 20")
     out = net.a.run(["ping", "-c", "5", "-i", "0.05", "10.9.0.2"], check=True).stdout
-    low, mean = (float(x) for x in re.search(r"= ([\d.]+)/([\d.]+)/", out).groups())
-    assert 40 <= low and mean < 50, out
+    low = float(re.search(r"= ([\d.]+)/", out).group(1))
+    meant = net.cable.command("stats")["forth"]["longest_ms"]
     net.cable.command("delay 0")
+    assert 40 <= low < 50 and meant == 20, (out, meant)
 
 
 @case
-def jitter_spreads_and_keeps_the_order(net):
-    net.cable.command("delay 10")
-    net.cable.command("jitter 5")
-    out = net.a.run(["ping", "-c", "30", "-i", "0.02", "10.9.0.2"], check=True).stdout
-    low, high = (float(x) for x in re.search(r"= ([\d.]+)/[\d.]+/([\d.]+)/", out).groups())
-    assert 10 <= low and high - low > 3 and high < 45, out
-    received, twice, late, _, _ = net.count(2000)
-    assert (received, twice, late) == (2000, 0, 0), (received, twice, late)
-    net.cable.command("delay 0")
-    net.cable.command("jitter 0")
+def jitter_spreads_and_keeps_the_order():
+    with Lab() as lab:
+        net = Net(lab, "--delay 10 --jitter 5")
+        out = net.a.run(["ping", "-c", "30", "-i", "0.02", "10.9.0.2"], check=True).stdout
+        low, high = (float(x) for x in re.search(r"= ([\d.]+)/[\d.]+/([\d.]+)/", out).groups())
+        assert 10 <= low and high - low > 3, out
+        received, twice, late, _, _ = net.count(2000)
+        assert (received, twice, late) == (2000, 0, 0), (received, twice, late)
+        # On a busy machine a ping takes longer than it was meant to; the cable knows what it meant.
+        for way in ("forth", "back"):
+            stats = net.cable.command("stats")[way]
+            assert 5 <= stats["shortest_ms"] < 8 and 12 < stats["longest_ms"] <= 15, stats
 
 
 @case

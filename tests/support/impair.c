@@ -158,11 +158,12 @@ static void print_statistics(const struct bridge *b)
         const struct impair_statistics *s = impair_way_statistics(b->side[i].way);
         printf("\"%s\":{\"received\":%llu,\"sent\":%llu,\"lost\":%llu,\"duplicated\":%llu,"
                "\"reordered\":%llu,"
-               "\"queue_full\":%llu,\"cut\":%llu},",
+               "\"queue_full\":%llu,\"cut\":%llu,\"shortest_ms\":%.3f,\"longest_ms\":%.3f},",
                ways[i], (unsigned long long)s->received, (unsigned long long)s->sent,
                (unsigned long long)s->lost, (unsigned long long)s->duplicated,
                (unsigned long long)s->reordered, (unsigned long long)s->queue_full,
-               (unsigned long long)s->cut);
+               (unsigned long long)s->cut, (double)s->shortest / MILLISECOND,
+               (double)s->longest / MILLISECOND);
     }
     printf("\"send_failed\":%llu}\n", (unsigned long long)b->send_failed);
 }

@@ -32,6 +32,8 @@ struct impair_settings {
 
 struct impair_statistics {
     uint64_t received, sent, lost, duplicated, reordered, queue_full, cut;
+    instant shortest,
+        longest; /* travel as it was meant, of frames that were sent; 0 before the first */
 };
 
 struct impair_way;

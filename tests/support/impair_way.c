@@ -176,6 +176,14 @@ static void travel(struct impair_way *w, instant due, const void *frame, size_t 
     heap_put(w, f);
 }
 
+static void note_travel(struct impair_statistics *s, instant took)
+{
+    if (took < s->shortest || !s->longest)
+        s->shortest = took;
+    if (took > s->longest)
+        s->longest = took;
+}
+
 void impair_way_input(struct impair_way *w, instant now, const void *frame, size_t size, bool plain)
 {
     const struct impair_settings *s = &w->settings;
@@ -211,6 +219,7 @@ void impair_way_input(struct impair_way *w, instant now, const void *frame, size
             due = w->last_due;
         w->last_due = due;
     }
+    note_travel(&w->statistics, due - left);
     travel(w, due, frame, size);
     if (twice < s->duplicate) {
         w->statistics.duplicated++;
