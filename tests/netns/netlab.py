@@ -10,6 +10,7 @@ A machine is a set of namespaces (network, mount, process, hostname) held by one
 so nothing stays behind however the test ends.  Only /tmp and the programs are shared.  Needs root.
 """
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -63,6 +64,57 @@ def need_quiet():
     load, cores = os.getloadavg()[0], os.cpu_count()
     if load > cores:
         raise Skip(f"the machine is busy with other work (load {load:.1f} on {cores} cores)")
+
+
+def cpu_groups():
+    """The folder of our own control group for processor time, and its version; None where there is none."""
+    with open("/proc/self/cgroup") as f:
+        own = {field: path for _, fields, path in (line.rstrip("\n").split(":", 2) for line in f)
+               for field in fields.split(",")}
+    if "cpu" in own:
+        for root in ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"):
+            if os.path.isdir(root):
+                return root + own["cpu"].rstrip("/"), 1
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return "/sys/fs/cgroup" + own.get("", "/").rstrip("/"), 2
+    return None, 0
+
+
+@contextlib.contextmanager
+def leash(pid, share):
+    """A process and its threads get at most this share of one processor while the block runs: what is too much for it is
+    then the same on every machine, whatever else runs there."""
+    home, version = cpu_groups()
+    if not home:
+        raise Skip("no control group for processor time")
+    root = home if version == 1 else "/sys/fs/cgroup"
+    group = f"{root}/ocala-test-{os.getpid()}"
+    period = max(10000, int(1000 / share))  # microseconds; the kernel gives no less than one millisecond of each
+
+    def put(path, text):
+        with open(path, "w") as f:
+            f.write(text)
+    try:
+        os.mkdir(group)
+        if version == 2 and not os.path.exists(f"{group}/cpu.max"):
+            put(f"{root}/cgroup.subtree_control", "+cpu")
+        if version == 2:
+            put(f"{group}/cpu.max", f"{int(share * period)} {period}")
+        else:
+            put(f"{group}/cpu.cfs_period_us", str(period))
+            put(f"{group}/cpu.cfs_quota_us", str(int(share * period)))
+        put(f"{group}/cgroup.procs", str(pid))
+    except OSError as e:
+        if os.path.isdir(group):
+            os.rmdir(group)
+        raise Skip(f"processor time cannot be limited: {e}") from None
+    try:
+        yield
+    finally:
+        with open(f"{group}/cgroup.procs") as f:
+            for left in f.read().split():
+                put(f"{home}/cgroup.procs", left)
+        os.rmdir(group)
 
 
 def need(*programs):

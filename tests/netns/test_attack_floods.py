@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import random
 import struct
-import subprocess
 import time
 
 import netlab
@@ -123,35 +122,52 @@ def unknown_labels_from_forged_addresses(net):
     assert answers <= 5 * 64, f"{answers} answers"
 
 
+def forged_records(net):
+    """Records of beta's path with the right label and fresh counters: only opening them tells."""
+    record = max(net.records, key=len)
+    counter = struct.unpack_from("!Q", record, 8)[0] + 4000
+    return [record[:8] + struct.pack("!Q", counter + number) + bytes(1200) for number in range(2000)]
+
+
+def most_opened(net, forged):
+    """How many of them alpha can open in a second: more and more are sent, until a fifth is not looked at."""
+    def opened():
+        return sum(count for name, count in net.alpha.drops().items() if name != "overload")
+    best, rate = 0, 4000
+    while rate < 200000:
+        before, start = opened(), time.monotonic()
+        with net.flood(forged, rate, "10.1.0.2", 1):
+            time.sleep(1)
+        got = (opened() - before) / (time.monotonic() - start)
+        best = max(best, got)
+        if got < 0.8 * rate:
+            break
+        rate = int(1.5 * rate)
+    return best
+
+
 @case
 def three_times_what_is_carried(net):
     """a flood three times as large as what alpha can open: the link lives, gets new keys, and gamma's set-up works"""
-    netlab.need_quiet()
-    record = max(net.records, key=len)
-    forged = []
-    for number in range(2000):  # the right label, a fresh counter: only opening it tells
-        counter = struct.unpack_from("!Q", record, 8)[0] + 4000 + number
-        forged.append(record[:8] + struct.pack("!Q", counter) + bytes(1200))
-    pid = net.alpha.daemon_pid()
-    subprocess.run(["renice", "-n", "11", "-p", str(pid)], check=True, capture_output=True)
-    subprocess.run(["taskset", "-a", "-p", "-c", "0", str(pid)], check=True, capture_output=True)
+    forged = forged_records(net)
     if net.link(net.gamma, ALPHA):
         net.gamma.ask("path.close", name=ALPHA)
-    assert net.beta.ping(ALPHA)
-    first = net.link(net.beta, ALPHA)
-    with net.flood(forged, 0, "10.1.0.2", 1) as blast:
-        subprocess.run(["taskset", "-p", "-c", "0", str(blast.pid)], check=True, capture_output=True)
-        start = time.monotonic()
-        before = net.drops()
-        assert net.gamma.ping(ALPHA, limit=25), "no new link during the flood"
-        took = time.monotonic() - start
-        pings = net.beta.run(["ping", "-c", "50", "-i", "0.2", ALPHA], limit=40).stdout
-        last = net.link(net.beta, ALPHA)
-        lasted = time.monotonic() - start
-        carried = (net.drops() - before) / lasted
-    suite.comment(f"{blast.rate:.0f} forged records a second, of which alpha opened {carried:.0f}; gamma's first answer "
-                  f"took {took:.1f} s; beta: {pings.splitlines()[-2]}")
-    assert blast.rate >= 3 * carried, "that was no overload"
+
+    with netlab.leash(net.alpha.daemon_pid(), 0.04):
+        carried = most_opened(net, forged)
+        assert net.beta.ping(ALPHA)
+        first = net.link(net.beta, ALPHA)
+        with net.flood(forged, int(3.5 * carried), "10.1.0.2", 1) as blast:
+            start = time.monotonic()
+            assert net.gamma.ping(ALPHA, limit=25), "no new link during the flood"
+            took = time.monotonic() - start
+            pings = net.beta.run(["ping", "-c", "50", "-i", "0.2", ALPHA], limit=40).stdout
+            last = net.link(net.beta, ALPHA)
+            lasted = time.monotonic() - start
+    suite.comment(f"{blast.rate:.0f} forged records a second, alpha can open {carried:.0f}; gamma's first answer took "
+                  f"{took:.1f} s; beta: {pings.splitlines()[-2]}")
+    if blast.rate < 3 * carried:
+        raise netlab.Skip("the machine is too busy to send three times of what alpha can open")
     assert last and last["age_s"] >= lasted - 2, f"the link was lost: {first} {last}"
     assert last["rekeys"] >= first["rekeys"] + 2, f"no new keys: {first} {last}"
 
