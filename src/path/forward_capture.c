@@ -15,7 +15,6 @@
  * handed over as it was captured; the owner writes the answers to its own queue, from which the
  * kernel learns to put the flow there. */
 
-#define ICMP_A_SECOND 1000
 #define SEGMENT_LEAST 128 /* TCP payload below which more packets cost more than pieces */
 
 /* ---- what the program gets to hear ---- */
@@ -25,7 +24,7 @@
 static void answer(struct forward *f, instant now, const struct packet *p,
                    const struct ip_address *from, enum icmp_error kind, uint16_t mtu)
 {
-    if (!forward_bucket_take(&f->icmp, ICMP_A_SECOND, now))
+    if (!forward_bucket_take(&f->icmp, FORWARD_ICMP_A_SECOND, now))
         return;
     struct packet *error = packet_take(f->pool);
     if (!error) {

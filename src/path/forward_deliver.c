@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "packet/icmp.h"
 #include "packet/ip.h"
 #include "packet/translate.h"
 #include "path/forward_internal.h"
@@ -132,6 +133,25 @@ static bool admitted(struct inner *x)
     return true;
 }
 
+/* What the peer's program gets to hear instead of silence: the error that the kernel here would send had it refused the
+ * packet, which takes the way of anything that this machine sends to the peer. */
+static void say_prohibited(struct inner *x)
+{
+    struct forward *f = x->f;
+    if (!forward_bucket_take(&f->icmp, FORWARD_ICMP_A_SECOND, x->now))
+        return;
+    struct packet *error = packet_take(f->pool);
+    if (!error) {
+        drop_count(&f->drops, DROP_NO_BUFFER);
+        return;
+    }
+    const struct ip_address *from = fwd_tun_address(f->tables, x->view.version);
+    if (icmp_error(error, ICMP_ERROR_UNREACHABLE_ADMIN, x->p->data, x->p->size, from, 0))
+        forward_capture_one(f, x->now, error);
+    else
+        packet_give_back(error);
+}
+
 /* ---- the packet ---- */
 
 static bool kind_fits(uint8_t flags, const struct packet *p, enum drop_reason *ret_reason)
@@ -168,6 +188,22 @@ static bool take_ecn(struct inner *x, enum drop_reason *ret_reason)
     return true;
 }
 
+/* From the peer's handle to our TUN.  False: *ret_reason. */
+static bool address_it(struct inner *x, uint8_t flags, enum drop_reason *ret_reason)
+{
+    struct packet *p = x->p;
+    const struct ip_view *v = &x->view;
+    const struct ip_address *source = v->version == 4 ? &x->path->handle4 : &x->path->handle6;
+    if (!source->family) {
+        *ret_reason = DROP_NO_PATH;
+        return false;
+    }
+    *ret_reason = DROP_BAD_HEADER;
+    if ((flags & RECORD_OPEN_CHECKSUM) && !ip_offload_find(p->data, p->size, &p->offload))
+        return false;
+    return ip_translate(p, v, source, fwd_tun_address(x->f->tables, v->version));
+}
+
 static bool prepare(struct inner *x, uint8_t flags, enum drop_reason *ret_reason)
 {
     struct packet *p = x->p;
@@ -181,19 +217,18 @@ static bool prepare(struct inner *x, uint8_t flags, enum drop_reason *ret_reason
     }
     if (!take_ecn(x, ret_reason))
         return false;
-    if (v->is_icmp_error ? !quotes_our_flow(x) : !admitted(x)) {
-        *ret_reason = v->is_icmp_error ? DROP_ICMP_FOREIGN : DROP_POLICY;
+    if (v->is_icmp_error && !quotes_our_flow(x)) {
+        *ret_reason = DROP_ICMP_FOREIGN;
         return false;
     }
-    const struct ip_address *source = v->version == 4 ? &x->path->handle4 : &x->path->handle6;
-    if (!source->family) {
-        *ret_reason = DROP_NO_PATH;
+    bool refused = !v->is_icmp_error && !admitted(x);
+    if (!address_it(x, flags, ret_reason))
         return false;
+    if (refused) {
+        *ret_reason = DROP_POLICY;
+        say_prohibited(x);
     }
-    *ret_reason = DROP_BAD_HEADER;
-    if ((flags & RECORD_OPEN_CHECKSUM) && !ip_offload_find(p->data, p->size, &p->offload))
-        return false;
-    return ip_translate(p, v, source, fwd_tun_address(x->f->tables, v->version));
+    return !refused;
 }
 
 void forward_deliver(struct forward *f, instant now, struct fwd_path *path, uint8_t flags,

@@ -116,6 +116,8 @@ void forward_punt(struct forward *f, enum forward_punt punt, uint32_t id, bool f
                   struct packet *p);
 /* The lane's or the transform's own worker is another one. */
 void forward_hand_over(struct forward *f, unsigned worker, bool from_capture, struct packet *p);
+#define FORWARD_ICMP_A_SECOND                                                                      \
+    1000 /* errors that a worker sends, to programs and to peers, from `icmp` */
 bool forward_bucket_take(struct bucket *b, unsigned per_second, instant now);
 unsigned forward_lane_worker(const struct forward *f, unsigned lane);
 /* The worker that drives transforms, and sends through recipes with state. */
