@@ -341,6 +341,11 @@ uint64_t chord_generation(const struct chord *c)
     return c->generation;
 }
 
+struct chord_id chord_range_from(const struct chord *c)
+{
+    return c->nodes ? c->node[c->nodes - 1].node.id : c->self.id;
+}
+
 bool chord_is_settled(const struct chord *c)
 {
     return c->settled;

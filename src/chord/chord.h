@@ -90,6 +90,8 @@ bool chord_copy(struct chord *c, unsigned index, const struct chord_id *key, con
                 size_t size);
 /* Changes whenever the range that is ours, or our first successor, may have changed. */
 uint64_t chord_generation(const struct chord *c);
+/* Where the range that is ours begins: behind our predecessor, or, when all is ours, behind ourselves. */
+struct chord_id chord_range_from(const struct chord *c);
 /* Knows its place: alone by configuration, or its predecessor is known. */
 bool chord_is_settled(const struct chord *c);
 

@@ -29,5 +29,7 @@ struct limit_sources {
 void limit_sources_init(struct limit_sources *s, struct entropy *e);
 bool limit_source_admits(struct limit_sources *s, instant now, const struct ip_address *ip,
                          unsigned most);
+/* How many were admitted of this source in the second that its last one belongs to. */
+unsigned limit_source_used(const struct limit_sources *s, const struct ip_address *ip);
 
 #endif

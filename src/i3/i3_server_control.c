@@ -1,0 +1,275 @@
+/* Options: inserting, removing, asking who is responsible.
+ *
+ * Nonces.  The original's can be computed by anybody.  Ours is a keyed hash of the trigger, given to the SENDER of an
+ * INSERT; who shows it receives at that address.  There are two of each trigger: one that is given when SENDER is the
+ * trigger's own target (that target wants it: the trigger is proven), and another one for everybody else (a first server
+ * that speaks for a client behind a NAT; or somebody who binds an address that is not his).  So nobody but the target can
+ * remove a proven trigger, and who binds other people's addresses gets one copy per packet and no more (i3_table_put()).
+ *
+ * Replies.  CHALLENGE with CACHE_ADDRESS is a little longer than the INSERT that it answers: one address is sent
+ * REPLIES_LONG of these a second, then CHALLENGE alone, which is shorter; then nothing. */
+#include <string.h>
+
+#include "crypto/crypto.h"
+#include "i3/i3_server_internal.h"
+
+void i3_nonce(struct i3_server *s, const struct i3_trigger *t, bool proven, uint8_t ret[I3_NONCE])
+{
+    uint8_t text[2 + I3_ID + 18 + I3_ID] = {proven, t->target.type}, digest[32];
+    size_t size = 2;
+    memcpy(text + size, t->id.bytes, I3_ID);
+    size += I3_ID;
+    if (t->target.type == I3_TO_STACK) {
+        memcpy(text + size, t->target.stack[0].bytes, I3_ID);
+        size += I3_ID;
+    } else {
+        memcpy(text + size, t->target.at.ip.bytes, 16);
+        text[size + 16] = (uint8_t)(t->target.at.port >> 8);
+        text[size + 17] = (uint8_t)t->target.at.port;
+        size += 18;
+    }
+    crypto_hmac_sha256(s->nonce_key, sizeof s->nonce_key, text, size, digest);
+    memcpy(ret, digest, I3_NONCE);
+}
+
+void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE])
+{
+    memset(ret, 0, I3_NONCE);
+    if (target->type == I3_TO_STACK) {
+        memcpy(ret, target->stack[0].bytes, I3_NONCE);
+        return;
+    }
+    /* Address and port as they lie in the memory of the machines that it ran on. */
+    for (unsigned i = 0; i < 4; i++)
+        ret[i] = target->at.ip.bytes[3 - i];
+    ret[4] = (uint8_t)target->at.port;
+    ret[5] = (uint8_t)(target->at.port >> 8);
+}
+
+bool i3_may_reply(struct i3_server *s, const struct passage *p, bool *ret_long)
+{
+    /* One counter for both: the short ones begin where the long ones end. */
+    if (!limit_source_admits(&s->replies, p->now, &p->reply.ip, REPLIES_SHORT)) {
+        i3_drop(s, I3_DROP_REPLY_LIMIT);
+        return false;
+    }
+    *ret_long = limit_source_used(&s->replies, &p->reply.ip) <= REPLIES_LONG;
+    return true;
+}
+
+/* In a ring with a secret the unused key says that a server of the ring wrote it. */
+static void route_proof(struct i3_server *s, const struct i3_id *id, const struct endpoint *at,
+                        uint8_t ret[I3_KEY])
+{
+    uint8_t text[I3_ID + 18], digest[32];
+    memcpy(text, id->bytes, I3_ID);
+    memcpy(text + I3_ID, at->ip.bytes, 16);
+    text[I3_ID + 16] = (uint8_t)(at->port >> 8);
+    text[I3_ID + 17] = (uint8_t)at->port;
+    crypto_hmac_sha256(s->route_key, sizeof s->route_key, text, sizeof text, digest);
+    memcpy(ret, digest, I3_KEY);
+}
+
+void i3_cache_option(struct i3_server *s, const struct i3_id *id, struct i3_option *ret)
+{
+    *ret = (struct i3_option){
+        .type = I3_CACHE_ADDRESS,
+        .trigger = {.id = *id, .prefix = I3_MATCH, .target = i3_address_of(&s->at)}};
+    i3_hello_write(I3_CAN_IPV6 | I3_CAN_LIMIT | I3_CAN_PING, ret->trigger.nonce);
+    if (s->closed)
+        route_proof(s, id, &s->at, ret->trigger.key);
+}
+
+/* A trigger goes back as the client said it; what it calls itself behind a NAT included. */
+static void answer(struct i3_server *s, struct passage *p, enum i3_option_type type,
+                   const struct i3_trigger *t)
+{
+    struct i3_packet reply = {.flags = I3_OPTIONS, .option_count = 1};
+    bool is_long;
+    if (!p->reply.ip.family) {
+        i3_drop(s, I3_DROP_NO_SENDER);
+        return;
+    }
+    if (type == I3_ACK)
+        is_long = true; /* he showed that he receives there */
+    else if (!i3_may_reply(s, p, &is_long))
+        return;
+    reply.option[0].type = (uint8_t)type;
+    reply.option[0].trigger = *t;
+    if (is_long)
+        i3_cache_option(s, &t->id, &reply.option[reply.option_count++]);
+    s->counters.challenged += type == I3_CHALLENGE;
+    i3_send(s, &p->reply, &reply);
+}
+
+/* Who has shown that he receives at the reply address, is he the target?  The port may differ: one host. */
+static bool is_from_target(const struct passage *p, const struct i3_trigger *t)
+{
+    return t->target.type != I3_TO_STACK && p->reply.ip.family &&
+           ip_address_equal(&p->reply.ip, &t->target.at.ip);
+}
+
+static bool may_be_kept(struct i3_server *s, const struct passage *p, const struct i3_trigger *t)
+{
+    enum i3_drop reason = I3_DROP_COUNT;
+    if (!i3_id_equal(&t->id, p->packet->stack))
+        reason = I3_DROP_WRONG_ID;
+    else if (t->prefix > I3_BITS ||
+             (t->target.type != I3_TO_STACK &&
+              (!i3_can_be_sent_to(&t->target.at) || endpoint_equal(&t->target.at, &s->at))))
+        reason = I3_DROP_TARGET;
+    if (reason == I3_DROP_COUNT)
+        return true;
+    i3_drop(s, reason);
+    return false;
+}
+
+/* The trigger as it is kept: of a client behind a NAT, with the address that others see. */
+static struct i3_trigger as_seen(const struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_trigger seen = *t;
+    if (p->natted && t->target.type == I3_TO_IPV4 && p->from->ip.family == 4)
+        seen.target.at = *p->from;
+    return seen;
+}
+
+static bool nonce_is(struct i3_server *s, const struct i3_trigger *t, bool proven)
+{
+    uint8_t right[I3_NONCE];
+    i3_nonce(s, t, proven, right);
+    return crypto_equal(right, t->nonce, I3_NONCE);
+}
+
+static void keep(struct i3_server *s, struct passage *p, const struct i3_trigger *seen, bool proven)
+{
+    static const enum i3_drop why[] = {
+        [I3_KEPT_NOT_CLIENT] = I3_DROP_CLIENT_LIMIT,
+        [I3_KEPT_NOT_FULL] = I3_DROP_TABLE_FULL,
+        [I3_KEPT_NOT_TARGET] = I3_DROP_TARGET_LIMIT,
+    };
+    const struct ip_address *client = p->reply.ip.family ? &p->reply.ip : NULL;
+    /* A stack points to no address: there is nobody who would have to want it. */
+    bool wanted = proven || seen->target.type == I3_TO_STACK;
+    enum i3_kept_result result = i3_table_put(s->table, p->now, seen, client, wanted);
+    if (result > I3_KEPT_AGAIN) {
+        i3_drop(s, why[result]);
+        return;
+    }
+    *(result == I3_KEPT_NEW ? &s->counters.inserted : &s->counters.refreshed) += 1;
+    i3_copy_out(s, seen);
+}
+
+static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
+{
+    return i3_table_find(s->table, seen) != NULL;
+}
+
+static void insert(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_trigger seen = as_seen(p, t), shown = *t;
+    const struct i3_id *first = t->target.type == I3_TO_STACK ? t->target.stack : NULL;
+    if (!may_be_kept(s, p, &seen))
+        return;
+    if (!i3_constraint_holds(s->hash, &t->id, first, t->key)) {
+        i3_drop(s, I3_DROP_CONSTRAINT);
+        if (p->reply.ip.family)
+            answer(s, p, I3_CONSTRAINT_FAILED, t);
+        return;
+    }
+    /* Who speaks for himself is given the nonce that is only for him, also when he has shown the other one. */
+    bool himself = is_from_target(p, &seen), proven = nonce_is(s, &seen, true);
+    if (proven || (!himself && nonce_is(s, &seen, false))) {
+        keep(s, p, &seen, proven);
+        if (p->reply.ip.family && was_kept(s, &seen))
+            answer(s, p, I3_ACK, t);
+        return;
+    }
+    i3_nonce(s, &seen, himself, shown.nonce);
+    answer(s, p, I3_CHALLENGE, &shown);
+}
+
+static void remove_trigger(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_trigger seen = as_seen(p, t);
+    const struct i3_kept *kept = i3_table_find(s->table, &seen);
+    if (!kept) {
+        i3_drop(s, I3_DROP_UNKNOWN_TRIGGER);
+        return;
+    }
+    bool may = nonce_is(s, &seen, true) ||
+               ((!kept->proven || kept->target.type == I3_TO_STACK) && nonce_is(s, &seen, false));
+    if (!may) {
+        i3_drop(s, I3_DROP_NONCE);
+        return;
+    }
+    i3_table_remove(s->table, kept);
+    s->counters.removed++;
+}
+
+/* REQUEST_FOR_CACHE: we are responsible for the packet's first identifier. */
+static void tell_cache(struct i3_server *s, struct passage *p)
+{
+    struct i3_packet reply = {.flags = I3_OPTIONS, .option_count = 1};
+    bool is_long;
+    if (!p->reply.ip.family || !i3_may_reply(s, p, &is_long))
+        return;
+    i3_cache_option(s, p->packet->stack, &reply.option[0]);
+    if (is_long || p->size >= 80)
+        i3_send(s, &p->reply, &reply);
+}
+
+/* What any packet may carry, whether it has identifiers or not. */
+static void told(struct i3_server *s, struct passage *p, const struct i3_option *o)
+{
+    if (o->type == I3_CACHE_ADDRESS)
+        i3_route_told(s, p, &o->trigger);
+    else if (o->type == I3_NOT_PRESENT)
+        i3_back_told(s, p, &o->id);
+}
+
+void i3_control_owned(struct i3_server *s, struct passage *p)
+{
+    for (unsigned i = 0; i < p->packet->option_count; i++) {
+        const struct i3_option *o = &p->packet->option[i];
+        switch (o->type) {
+        case I3_INSERT:
+            insert(s, p, &o->trigger);
+            break;
+        case I3_REMOVE:
+            remove_trigger(s, p, &o->trigger);
+            break;
+        case I3_REQUEST_FOR_CACHE:
+            tell_cache(s, p);
+            break;
+        default:
+            told(s, p, o);
+        }
+    }
+}
+
+void i3_control_own(struct i3_server *s, struct passage *p)
+{
+    if (!p->packet->option_count)
+        i3_drop(s, I3_DROP_NO_DATA);
+    for (unsigned i = 0; i < p->packet->option_count; i++)
+        told(s, p, &p->packet->option[i]);
+}
+
+void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    uint8_t proof[I3_KEY];
+    struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, ROUTES)];
+    route_proof(s, &t->id, &t->target.at, proof);
+    bool asked =
+        i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;
+    bool usable = t->target.type == I3_TO_IPV4 || (s->closed && t->target.type == I3_TO_IPV6);
+    if (!asked || !usable || !i3_can_be_sent_to(&t->target.at) ||
+        endpoint_equal(&t->target.at, &s->at) ||
+        (s->closed && !crypto_equal(proof, t->key, I3_KEY))) {
+        i3_drop(s, I3_DROP_UNASKED);
+        return;
+    }
+    r->at = t->target.at;
+    r->told = p->now;
+    r->tries = 0;
+}

@@ -1,0 +1,123 @@
+/* Triggers follow the ring.
+ *
+ * When a new predecessor takes a part of our range, what lay in it is sent there as INSERTs without a sender.  An original
+ * takes them, since its nonces are no secret.  One of ours takes them in a ring with a secret, where all servers give the
+ * same nonces; in an open ring its clients' next refresh does it (a challenge, and at most 20 s).
+ *
+ * When we die nobody can hand over.  So in a ring with a secret each trigger goes to our successors too, as a COPY; they
+ * keep it, and use it once they are responsible. */
+#include <string.h>
+
+#include "i3/i3_server_internal.h"
+
+static void make_insert(const struct i3_trigger *t, struct i3_packet *ret)
+{
+    ret->flags = I3_OPTIONS;
+    ret->depth = 1;
+    ret->stack = &t->id;
+    ret->payload = NULL;
+    ret->payload_size = 0;
+    ret->option_count = 1;
+    ret->option[0].type = I3_INSERT;
+    ret->option[0].trigger = *t;
+}
+
+void i3_copy_out(struct i3_server *s, const struct i3_trigger *t)
+{
+    struct i3_packet p;
+    uint8_t bytes[I3_DATAGRAM_MAX];
+    struct chord_id key = i3_ring_key(&t->id);
+    if (!s->closed || !i3_server_owns(s, &t->id))
+        return;
+    make_insert(t, &p);
+    size_t size = i3_packet_write(&p, bytes, sizeof bytes);
+    for (unsigned i = 0; i < I3_COPIES && size; i++)
+        s->counters.copied += chord_copy(s->chord, i, &key, bytes, size);
+}
+
+void i3_copy_in(struct i3_server *s, instant now, struct i3_packet *p)
+{
+    const struct i3_option *o = i3_packet_option(p, I3_INSERT);
+    const struct i3_trigger *t = o ? &o->trigger : NULL;
+    const struct i3_id *first = t && t->target.type == I3_TO_STACK ? t->target.stack : NULL;
+    uint8_t proven[I3_NONCE], other[I3_NONCE];
+    if (!t || t->prefix > I3_BITS || !i3_constraint_holds(s->hash, &t->id, first, t->key)) {
+        i3_drop(s, I3_DROP_FORGED_COPY);
+        return;
+    }
+    i3_nonce(s, t, true, proven);
+    i3_nonce(s, t, false, other);
+    bool is_proven = !memcmp(proven, t->nonce, I3_NONCE);
+    if (!is_proven && memcmp(other, t->nonce, I3_NONCE)) {
+        i3_drop(s, I3_DROP_FORGED_COPY);
+        return;
+    }
+    if (i3_table_put(s->table, now, t, NULL, is_proven || first) <= I3_KEPT_AGAIN)
+        s->counters.kept++;
+    else
+        i3_drop(s, I3_DROP_TABLE_FULL);
+}
+
+/* Did it lie in the range that was ours before? */
+static bool was_ours(const struct i3_server *s, const struct chord_id *key)
+{
+    const struct chord_id *self = &chord_self(s->chord)->id;
+    struct chord_id all = chord_distance(&s->range_from, self),
+                    to = chord_distance(&s->range_from, key);
+    static const struct chord_id zero;
+    if (!s->had_range)
+        return false;
+    return chord_id_equal(&all, &zero) ||
+           (!chord_id_equal(&to, &zero) && chord_compare(&to, &all) <= 0);
+}
+
+static void hand_over(struct i3_server *s, instant now, const struct i3_kept *k)
+{
+    struct i3_packet p;
+    struct i3_trigger t = {
+        .flags = k->flags, .id = k->id, .prefix = k->prefix, .target = k->target};
+    struct chord_id key = i3_ring_key(&k->id);
+    if (i3_server_owns(s, &k->id) || !was_ours(s, &key))
+        return;
+    memcpy(t.key, k->key, I3_KEY);
+    if (s->closed) {
+        i3_nonce(s, &t, k->proven && t.target.type != I3_TO_STACK, t.nonce);
+    } else {
+        if (t.target.type == I3_TO_IPV6 || t.flags)
+            return; /* an original knows neither */
+        i3_nonce_of_original(&t.target, t.nonce);
+    }
+    t.flags &= (uint8_t)~I3_TRIGGER_LIMITED; /* its client's refresh brings the limit */
+    make_insert(&t, &p);
+    i3_give_to_ring(s, now, &p);
+    s->counters.handed_over++;
+}
+
+static void walk(struct i3_server *s, instant now)
+{
+    const struct i3_kept *k = NULL;
+    for (unsigned i = 0; i < WALK_MOST && (k = i3_table_walk(s->table)); i++)
+        hand_over(s, now, k);
+    s->walked = now;
+    if (k)
+        return;
+    s->walking = false;
+    s->range_from = chord_range_from(s->chord);
+    s->had_range = chord_is_settled(s->chord);
+}
+
+void i3_ring_advance(struct i3_server *s, instant now)
+{
+    if (!s->had_range && !s->walking && chord_is_settled(s->chord)) {
+        s->range_from = chord_range_from(s->chord);
+        s->had_range = true;
+    }
+    if (chord_generation(s->chord) != s->generation) {
+        s->generation = chord_generation(s->chord);
+        i3_table_walk_begin(s->table);
+        s->walking = true;
+        s->walked = now - WALK_EVERY;
+    }
+    if (s->walking && now - s->walked >= WALK_EVERY)
+        walk(s, now);
+}

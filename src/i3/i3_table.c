@@ -1,0 +1,416 @@
+/* Memory: a trigger is one piece of a slab; only stacks of identifiers and limits are allocated besides.  The hash table
+ * holds the first identifier of each group and doubles while it fills. */
+#include "i3/i3_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "crypto/crypto.h"
+
+#define SLAB  1024
+#define FIRST 1024 /* hash slots at the beginning */
+
+struct i3_limit {
+    struct i3_bucket bucket;
+    uint64_t tokens; /* in units times a second of nanoseconds: exact */
+    instant filled;
+};
+
+/* What the table needs around a trigger. */
+struct piece {
+    struct i3_kept kept; /* first */
+    struct piece
+        *in_group; /* next identifier of the group, in order; of the first trigger of each      */
+    struct piece
+        *in_slot; /* next group of the hash slot; of the first identifier of each group        */
+    struct piece *older,
+        *newer;      /* in the order of refreshing                                                */
+    uint32_t client; /* whose count; I3_CLIENTS: nobody's                                         */
+};
+
+struct i3_table {
+    unsigned most, per_client, count;
+    instant lifetime;
+    uint8_t group_key[16], client_key[16];
+    struct piece **slot;
+    unsigned slots, groups; /* slots: a power of two */
+    struct piece **slab;
+    unsigned slabs;
+    struct piece *unused; /* linked by in_group */
+    struct piece *oldest, *newest, *walk;
+    uint32_t client[I3_CLIENTS];
+};
+
+struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifetime,
+                              struct entropy *e)
+{
+    struct i3_table *t = base_calloc(1, sizeof *t);
+    t->most = most;
+    t->per_client = per_client;
+    t->lifetime = lifetime;
+    t->slots = FIRST;
+    t->slot = base_calloc(t->slots, sizeof *t->slot);
+    entropy_fill(e, t->group_key, sizeof t->group_key);
+    entropy_fill(e, t->client_key, sizeof t->client_key);
+    return t;
+}
+
+static void piece_done(struct piece *p)
+{
+    if (p->kept.target.type == I3_TO_STACK)
+        free((void *)(uintptr_t)p->kept.target.stack);
+    free(p->kept.limit);
+}
+
+void i3_table_free(struct i3_table *t)
+{
+    if (!t)
+        return;
+    for (struct piece *p = t->oldest; p; p = p->newer)
+        piece_done(p);
+    for (unsigned i = 0; i < t->slabs; i++)
+        free(t->slab[i]);
+    free(t->slab);
+    free(t->slot);
+    free(t);
+}
+
+/* ---- pieces ---- */
+
+static struct piece *piece_take(struct i3_table *t)
+{
+    if (!t->unused) {
+        struct piece *slab = base_calloc(SLAB, sizeof *slab);
+        t->slab = base_realloc(t->slab, (t->slabs + 1) * sizeof *t->slab);
+        t->slab[t->slabs++] = slab;
+        for (unsigned i = SLAB; i > 0; i--) {
+            slab[i - 1].in_group = t->unused;
+            t->unused = &slab[i - 1];
+        }
+    }
+    struct piece *p = t->unused;
+    t->unused = p->in_group;
+    *p = (struct piece){.client = I3_CLIENTS};
+    t->count++;
+    return p;
+}
+
+static void piece_give_back(struct i3_table *t, struct piece *p)
+{
+    piece_done(p);
+    if (p->client < I3_CLIENTS)
+        t->client[p->client]--;
+    p->in_group = t->unused;
+    t->unused = p;
+    t->count--;
+}
+
+static void order_out(struct i3_table *t, struct piece *p)
+{
+    if (t->walk == p)
+        t->walk = p->newer;
+    *(p->older ? &p->older->newer : &t->oldest) = p->newer;
+    *(p->newer ? &p->newer->older : &t->newest) = p->older;
+}
+
+static void order_last(struct i3_table *t, struct piece *p)
+{
+    p->older = t->newest;
+    p->newer = NULL;
+    *(t->newest ? &t->newest->newer : &t->oldest) = p;
+    t->newest = p;
+}
+
+/* ---- groups ---- */
+
+static struct piece **slot_of(const struct i3_table *t, const struct i3_id *id)
+{
+    return &t->slot[crypto_siphash(t->group_key, id->bytes, I3_MATCH / 8) & (t->slots - 1)];
+}
+
+static bool same_group(const struct i3_id *a, const struct i3_id *b)
+{
+    return !memcmp(a->bytes, b->bytes, I3_MATCH / 8);
+}
+
+/* Where the link to the group's first identifier is, or would be (it is NULL then). */
+static struct piece **group_of(const struct i3_table *t, const struct i3_id *id)
+{
+    struct piece **link = slot_of(t, id);
+    while (*link && !same_group(&(*link)->kept.id, id))
+        link = &(*link)->in_slot;
+    return link;
+}
+
+static void grow(struct i3_table *t)
+{
+    struct piece **old = t->slot;
+    unsigned slots = t->slots;
+    t->slots *= 2;
+    t->slot = base_calloc(t->slots, sizeof *t->slot);
+    for (unsigned i = 0; i < slots; i++)
+        for (struct piece *p = old[i], *next; p; p = next) {
+            struct piece **link = slot_of(t, &p->kept.id);
+            next = p->in_slot;
+            p->in_slot = *link;
+            *link = p;
+        }
+    free(old);
+}
+
+static const struct piece *find(const struct i3_table *t, const struct i3_id *id)
+{
+    const struct piece *p = *group_of(t, id);
+    while (p && !i3_id_equal(&p->kept.id, id))
+        p = p->in_group;
+    return p;
+}
+
+/* A new identifier into its group, in order; false when the group is full. */
+static bool link_identifier(struct i3_table *t, struct piece *p)
+{
+    struct piece **first = group_of(t, &p->kept.id), **link = first;
+    unsigned passed = 0, group = 0;
+    for (const struct piece *g = *first; g; g = g->in_group)
+        group++;
+    if (group >= I3_GROUP_MAX)
+        return false;
+    while (*link && memcmp(&(*link)->kept.id, &p->kept.id, I3_ID) < 0) {
+        link = &(*link)->in_group;
+        passed++;
+    }
+    if (!passed && *first) { /* the new first one stands for the group in its slot */
+        p->in_slot = (*first)->in_slot;
+        (*first)->in_slot = NULL;
+    }
+    p->in_group = *link;
+    *link = p;
+    t->groups += !group;
+    if (t->groups > t->slots)
+        grow(t);
+    return true;
+}
+
+/* Puts `with` (or nothing) in the place of an identifier's first trigger. */
+static void relink(struct i3_table *t, struct piece *p, struct piece *with)
+{
+    struct piece **first = group_of(t, &p->kept.id), **link = first;
+    while (*link != p)
+        link = &(*link)->in_group;
+    struct piece *in_slot = (*first)->in_slot;
+    if (with) {
+        with->in_group = p->in_group;
+        *link = with;
+    } else {
+        *link = p->in_group;
+    }
+    if (link != first)
+        return;
+    if (*first) {
+        (*first)->in_slot = in_slot;
+    } else {
+        *first = in_slot;
+        t->groups--;
+    }
+}
+
+/* ---- triggers ---- */
+
+const struct i3_kept *i3_table_find(const struct i3_table *t, const struct i3_trigger *trigger)
+{
+    const struct piece *p = find(t, &trigger->id);
+    const struct i3_kept *k = p ? &p->kept : NULL;
+    while (k && !i3_address_equal(&k->target, &trigger->target))
+        k = k->next;
+    return k;
+}
+
+static void refresh(struct i3_table *t, instant now, struct piece *p)
+{
+    p->kept.expires = now + t->lifetime;
+    order_out(t, p);
+    order_last(t, p);
+}
+
+static void set_limit(struct piece *p, instant now, const struct i3_trigger *trigger)
+{
+    if (!(trigger->flags & I3_TRIGGER_LIMITED) || trigger->target.type == I3_TO_STACK)
+        return;
+    p->kept.limit = base_calloc(1, sizeof *p->kept.limit);
+    *p->kept.limit = (struct i3_limit){
+        .bucket = trigger->limit, .tokens = (uint64_t)trigger->limit.depth * SECOND, .filled = now};
+}
+
+static void fill(struct piece *p, instant now, const struct i3_trigger *trigger, bool proven)
+{
+    struct i3_kept *k = &p->kept;
+    k->id = trigger->id;
+    k->prefix = trigger->prefix;
+    k->flags = trigger->flags;
+    k->proven = proven;
+    k->target = trigger->target;
+    memcpy(k->key, trigger->key, I3_KEY);
+    if (k->target.type == I3_TO_STACK) {
+        struct i3_id *stack = base_calloc(k->target.depth, sizeof *stack);
+        memcpy(stack, trigger->target.stack, k->target.depth * sizeof *stack);
+        k->target.stack = stack;
+    }
+    set_limit(p, now, trigger);
+}
+
+/* May this identifier have one more trigger? */
+static enum i3_kept_result room_beside(const struct i3_kept *first, bool proven)
+{
+    unsigned count = 0;
+    for (const struct i3_kept *k = first; k; k = k->next, count++)
+        if (!proven && !k->proven)
+            return I3_KEPT_NOT_TARGET;
+    return count < I3_MULTICAST_MAX ? I3_KEPT_NEW : I3_KEPT_NOT_FULL;
+}
+
+static uint32_t client_of(const struct i3_table *t, const struct ip_address *ip)
+{
+    uint8_t who[9] = {ip->family};
+    memcpy(who + 1, ip->bytes, 8); /* of an IPv6 address its owner chooses the other half */
+    return (uint32_t)(crypto_siphash(t->client_key, who, sizeof who) % I3_CLIENTS);
+}
+
+enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i3_trigger *trigger,
+                                 const struct ip_address *client, bool proven)
+{
+    struct piece *same = (struct piece *)(uintptr_t)find(t, &trigger->id), *last = same;
+    for (struct piece *p = same; p; p = (struct piece *)p->kept.next) {
+        last = p;
+        if (i3_address_equal(&p->kept.target, &trigger->target)) {
+            p->kept.proven |= proven;
+            refresh(t, now, p);
+            return I3_KEPT_AGAIN;
+        }
+    }
+    if (t->count >= t->most)
+        return I3_KEPT_NOT_FULL;
+    uint32_t whose = client ? client_of(t, client) : I3_CLIENTS;
+    if (client && t->per_client && t->client[whose] >= t->per_client)
+        return I3_KEPT_NOT_CLIENT;
+    enum i3_kept_result result = same ? room_beside(&same->kept, proven) : I3_KEPT_NEW;
+    if (result != I3_KEPT_NEW)
+        return result;
+    struct piece *p = piece_take(t);
+    fill(p, now, trigger, proven);
+    if (last) {
+        last->kept.next = &p->kept;
+    } else if (!link_identifier(t, p)) {
+        piece_give_back(t, p);
+        return I3_KEPT_NOT_FULL;
+    }
+    p->client = whose;
+    if (client)
+        t->client[whose]++;
+    p->kept.expires = now + t->lifetime;
+    order_last(t, p);
+    return I3_KEPT_NEW;
+}
+
+static void remove_piece(struct i3_table *t, struct piece *p)
+{
+    struct piece *first = (struct piece *)(uintptr_t)find(t, &p->kept.id);
+    if (first == p) {
+        relink(t, p, (struct piece *)p->kept.next);
+    } else {
+        struct i3_kept *before = &first->kept;
+        while (before->next != &p->kept)
+            before = before->next;
+        before->next = p->kept.next;
+    }
+    order_out(t, p);
+    piece_give_back(t, p);
+}
+
+void i3_table_remove(struct i3_table *t, const struct i3_kept *kept)
+{
+    remove_piece(t, (struct piece *)(uintptr_t)kept);
+}
+
+/* The identifiers before and behind the place of `id`; one of them matches best. */
+static const struct piece *best_of(const struct piece *group, const struct i3_id *id)
+{
+    const struct piece *before = NULL;
+    while (group && memcmp(&group->kept.id, id, I3_ID) < 0) {
+        before = group;
+        group = group->in_group;
+    }
+    if (!before || !group)
+        return before ? before : group;
+    return i3_id_common(&before->kept.id, id) > i3_id_common(&group->kept.id, id) ? before : group;
+}
+
+const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const struct i3_id *id)
+{
+    for (;;) {
+        struct piece *best = (struct piece *)(uintptr_t)best_of(*group_of(t, id), id);
+        if (!best)
+            return NULL;
+        struct piece *over = best;
+        while (over && over->kept.expires > now)
+            over = (struct piece *)over->kept.next;
+        if (over) {
+            remove_piece(t, over);
+            continue;
+        }
+        unsigned wanted = best->kept.prefix > I3_MATCH ? best->kept.prefix : I3_MATCH;
+        return i3_id_common(&best->kept.id, id) >= wanted ? &best->kept : NULL;
+    }
+}
+
+bool i3_table_admits(const struct i3_kept *kept, instant now, size_t size)
+{
+    struct i3_limit *l = kept->limit;
+    if (!l)
+        return true;
+    uint64_t cost = (l->bucket.unit ? size : 1) * (uint64_t)SECOND;
+    uint64_t most = (uint64_t)l->bucket.depth * SECOND;
+    /* Longer than ten seconds is full anyhow for what is worth limiting, and keeps the product small. */
+    uint64_t span = (uint64_t)(now - l->filled > 10 * SECOND ? 10 * SECOND : now - l->filled);
+    l->tokens += span * (l->bucket.rate < UINT32_MAX / 4 ? l->bucket.rate : UINT32_MAX / 4);
+    if (l->tokens > most)
+        l->tokens = most;
+    l->filled = now;
+    if (l->tokens < cost)
+        return false;
+    l->tokens -= cost;
+    return true;
+}
+
+unsigned i3_table_expire(struct i3_table *t, instant now, unsigned most)
+{
+    unsigned count = 0;
+    while (t->oldest && t->oldest->kept.expires <= now && count < most) {
+        remove_piece(t, t->oldest);
+        count++;
+    }
+    return count;
+}
+
+instant i3_table_next(const struct i3_table *t)
+{
+    return t->oldest ? t->oldest->kept.expires : INSTANT_NEVER;
+}
+
+unsigned i3_table_count(const struct i3_table *t)
+{
+    return t->count;
+}
+
+void i3_table_walk_begin(struct i3_table *t)
+{
+    t->walk = t->oldest;
+}
+
+const struct i3_kept *i3_table_walk(struct i3_table *t)
+{
+    struct piece *p = t->walk;
+    if (p)
+        t->walk = p->newer;
+    return p ? &p->kept : NULL;
+}

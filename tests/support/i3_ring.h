@@ -1,0 +1,53 @@
+/* Servers of i3 and clients around them, on a virtual clock and network: for tests of servers, clients, and both. */
+#ifndef OCALA_TESTS_SUPPORT_I3_RING_H
+#define OCALA_TESTS_SUPPORT_I3_RING_H
+
+#include "i3/i3_server.h"
+#include "tests/support/tiny_net.h"
+
+#define I3_RING_SERVERS   32
+#define I3_RING_I3_PORT   5610
+#define I3_RING_RING_PORT 6510
+
+struct i3_ring_server {
+    struct seeded random;
+    struct i3_server *server; /* NULL: dead */
+    struct endpoint at, ring;
+};
+
+struct i3_ring {
+    struct tiny_net net;
+    instant now;
+    const uint8_t *secret; /* 32 bytes, or NULL */
+    struct i3_ring_server server[I3_RING_SERVERS];
+    unsigned servers;
+    struct tiny_datagram **inbox; /* what came to addresses that are no server's, in order */
+    unsigned letters, room;
+};
+
+struct i3_ring *i3_ring_new(uint64_t seed, const uint8_t *secret);
+void i3_ring_free(struct i3_ring *r);
+/* One more server; its seed is the first one.  Its address is 10.1.0.n, n from 1. */
+struct i3_server *i3_ring_add(struct i3_ring *r);
+void i3_ring_kill(struct i3_ring *r, unsigned index);
+void i3_ring_run(struct i3_ring *r, instant span);
+/* A datagram from a client, at once. */
+void i3_ring_send(struct i3_ring *r, const struct endpoint *from, const struct endpoint *to,
+                  const void *bytes, size_t size);
+void i3_ring_send_packet(struct i3_ring *r, const struct endpoint *from, const struct endpoint *to,
+                         const struct i3_packet *p);
+/* The next datagram that came to this address, or NULL; the caller frees it. */
+struct tiny_datagram *i3_ring_take(struct i3_ring *r, const struct endpoint *to);
+/* The index of the server that is responsible, by what all servers say; I3_RING_SERVERS: none, or more than one. */
+unsigned i3_ring_owner(const struct i3_ring *r, const struct i3_id *id);
+
+/* What a client of 2005 does: INSERT, answer to the CHALLENGE, ACK.  False when it does not succeed within 5 virtual
+ * seconds.  *t has the right nonce then. */
+bool i3_ring_insert(struct i3_ring *r, const struct endpoint *client, unsigned server,
+                    struct i3_trigger *t);
+/* Sends `text` to the identifier from `client` by a server; false unless `receiver` gets it within 2 virtual seconds. */
+bool i3_ring_data(struct i3_ring *r, const struct endpoint *client, unsigned server,
+                  const struct i3_id *id, const struct endpoint *receiver, const char *text);
+struct endpoint i3_ring_client(unsigned index);
+
+#endif
