@@ -36,11 +36,12 @@ static bool needed(const struct path *p)
 
 void alive_heard(struct path_engine *e, instant now, struct path *p)
 {
-    p->unanswered_since = 0;
-    p->probes = 0;
-    if (p->confirm) {
-        free(p->confirm);
-        p->confirm = NULL;
+    struct work *w = path_work(p);
+    w->unanswered_since = 0;
+    w->probes = 0;
+    if (w->confirm) {
+        free(w->confirm);
+        w->confirm = NULL;
     }
     if (!p->confirmed_at)
         p->confirmed_at = now_floor(now);
@@ -135,27 +136,28 @@ static void tick_opening(struct path_engine *e, instant now, struct path *p)
 /* Sent but nothing heard: probes, then lost.  True: the path is gone. */
 static bool tick_liveness(struct path_engine *e, instant now, struct path *p, instant *due)
 {
+    struct work *w = path_work(p);
     const struct config_timers *t = &e->config->timers;
     instant heard = session_heard(p), sent = session_sent(p);
 
-    if (p->unanswered_since && heard >= p->unanswered_since) {
-        p->unanswered_since = 0;
-        p->probes = 0;
+    if (w->unanswered_since && heard >= w->unanswered_since) {
+        w->unanswered_since = 0;
+        w->probes = 0;
     }
-    if (!p->unanswered_since && sent > heard && !p->confirm)
-        p->unanswered_since = sent;
-    if (!p->unanswered_since)
+    if (!w->unanswered_since && sent > heard && !w->confirm)
+        w->unanswered_since = sent;
+    if (!w->unanswered_since)
         return false;
-    instant probe_at = p->probes ? p->probe_next : p->unanswered_since + t->probe;
+    instant probe_at = w->probes ? w->probe_next : w->unanswered_since + t->probe;
     if (now < probe_at) {
         *due = earlier(*due, probe_at);
         return false;
     }
     neighbour_silent(e, now, p->first);
-    if (p->probes >= PROBES_BEFORE_LOST) {
+    if (w->probes >= PROBES_BEFORE_LOST) {
         char reason[128];
         snprintf(reason, sizeof reason, "nothing heard for %.1f s",
-                 (double)(now - p->unanswered_since) / (double)SECOND);
+                 (double)(now - w->unanswered_since) / (double)SECOND);
         if (p->one_hop)
             tunnel_suspect(e, p);
         path_lost(e, now, p, reason);
@@ -163,25 +165,26 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
     }
     /* Perhaps it is only that the gateway does not know where we are now: a sealed record of the
      * link tells it. */
-    if (p->probes++ && !p->one_hop && p->first->link)
+    if (w->probes++ && !p->one_hop && p->first->link)
         control_hello(e, now, p->first->link);
-    p->probe_next = now + t->retry;
-    p->probe_sent = 0;
+    w->probe_next = now + t->retry;
+    w->probe_sent = 0;
     control_probe(e, now, p);
-    *due = earlier(*due, p->probe_next);
+    *due = earlier(*due, w->probe_next);
     return false;
 }
 
 static void tick_old_keys(struct path_engine *e, instant now, struct path *p, instant *due)
 {
-    if (p->old_keys_until && p->done_waits)
+    struct work *w = path_work(p);
+    if (w->old_keys_until && w->done_waits)
         return; /* the responder may still send under them */
-    if (p->old_keys_until && now >= p->old_keys_until) {
+    if (w->old_keys_until && now >= w->old_keys_until) {
         session_drop_old(e, p);
-        p->old_keys_until = 0;
+        w->old_keys_until = 0;
     }
-    if (p->old_keys_until)
-        *due = earlier(*due, p->old_keys_until);
+    if (w->old_keys_until)
+        *due = earlier(*due, w->old_keys_until);
 }
 
 /* How long after they were made are the keys due?  The responder asks only when the initiator
@@ -196,7 +199,7 @@ static void rekey_step(struct path_engine *e, instant now, struct path *p)
 {
     if (!p->initiator)
         rekey_ask(e, now, p);
-    else if (p->done_waits)
+    else if (path_work(p)->done_waits)
         rekey_done(e, now, p);
     else
         rekey_begin(e, now, p);
@@ -205,22 +208,23 @@ static void rekey_step(struct path_engine *e, instant now, struct path *p)
 /* True: the path is gone. */
 static bool tick_keys(struct path_engine *e, instant now, struct path *p, instant *due)
 {
+    struct work *w = path_work(p);
     instant patience = e->config->timers.rekey > MINUTE ? e->config->timers.rekey : MINUTE;
     tick_old_keys(e, now, p, due);
-    if (p->parked || p->confirm || p->next)
+    if (p->parked || w->confirm || w->next)
         return false;
     bool used = session_data_used(p) > p->keys_since;
     bool aged = used && now - p->keys_since >= keys_age(e, p);
     bool spent = session_counter(p) >= RECORD_REKEY_AT;
-    if (p->rekey_since && now - p->rekey_since >= patience) {
+    if (w->rekey_since && now - w->rekey_since >= patience) {
         path_lost(e, now, p, "the keys are too old, and the other end does not replace them");
         return true;
     }
-    bool under_way = p->rekey_since || p->done_waits;
-    if (under_way ? now >= p->rekey_next : (aged || spent) && !p->old_keys_until)
+    bool under_way = w->rekey_since || w->done_waits;
+    if (under_way ? now >= w->rekey_next : (aged || spent) && !w->old_keys_until)
         rekey_step(e, now, p);
-    if (p->rekey_since || p->done_waits)
-        *due = earlier(*due, p->rekey_next);
+    if (w->rekey_since || w->done_waits)
+        *due = earlier(*due, w->rekey_next);
     else if (used && !aged)
         *due = earlier(*due, p->keys_since + keys_age(e, p));
     return false;
@@ -234,7 +238,7 @@ static void tick_keepalive(struct path_engine *e, instant now, struct path *p, i
         keepalive = earlier(r->keepalive, keepalive);
     instant pause = p->initiator ? keepalive : keepalive + keepalive / 2;
     if (now - sent >= pause) {
-        p->probe_sent = 0;
+        path_work(p)->probe_sent = 0;
         control_probe(e, now, p); /* its answer keeps the other direction open */
         sent = now;
         *due = earlier(*due, now + tick_spacing(e));
@@ -268,18 +272,19 @@ static bool tick_idle(struct path_engine *e, instant now, struct path *p, instan
 
 static void tick_up(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     instant due = INSTANT_NEVER;
 
     if (p->parking)
         session_parked_settle(e, p);
-    if (p->confirm) {
-        if (now >= p->confirm_next)
+    if (w->confirm) {
+        if (now >= w->confirm_next)
             path_confirm_again(e, now, p);
         if (now - p->since >= e->config->timers.give_up) {
             path_lost(e, now, p, "the peer answered, but never proved that it has the keys");
             return;
         }
-        due = earlier(due, p->confirm_next);
+        due = earlier(due, w->confirm_next);
     }
     if (tick_liveness(e, now, p, &due) || tick_keys(e, now, p, &due) || tick_idle(e, now, p, &due))
         return;
@@ -296,17 +301,19 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
     } else {
         neighbour_idle(e, now, p->first);
     }
+    path_rest(p);
     heap_set(&e->timers, &p->timer, due);
 }
 
 static void tick_draining(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     instant heard = session_heard(p), due = p->drain_until;
     if (p->lost && now >= p->drain_until) {
         path_free(e, p);
         return;
     }
-    if (p->confirm && now >= p->confirm_next)
+    if (w->confirm && now >= w->confirm_next)
         path_confirm_again(e, now, p); /* what we sent on it waits at the other end for this */
     if (now >= p->drain_until) {
         if (!heard || now - heard >= DRAIN_TIME / 3) {
@@ -319,8 +326,8 @@ static void tick_draining(struct path_engine *e, instant now, struct path *p)
         }
         due = heard + DRAIN_TIME / 3;
     }
-    if (p->confirm)
-        due = earlier(due, p->confirm_next);
+    if (w->confirm)
+        due = earlier(due, w->confirm_next);
     heap_set(&e->timers, &p->timer, due);
 }
 
@@ -340,8 +347,8 @@ void alive_schedule(struct path_engine *e, instant now, struct path *p)
     instant due = p->timer.place ? p->timer.due : INSTANT_NEVER;
     if (p->state == PATH_STATE_OPENING && p->opening)
         due = earlier(p->opening->next, p->opening->limit);
-    else if (p->state == PATH_STATE_UP && p->confirm)
-        due = earlier(due, p->confirm_next);
+    else if (p->state == PATH_STATE_UP && path_work(p)->confirm)
+        due = earlier(due, path_work(p)->confirm_next);
     else if (p->state == PATH_STATE_UP)
         due = earlier(due, now + tick_spacing(e));
     heap_set(&e->timers, &p->timer, due);

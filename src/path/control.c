@@ -64,9 +64,9 @@ void control_probe(struct path_engine *e, instant now, struct path *p)
 {
     uint8_t message[5];
     struct writer w = writer_over(message, sizeof message);
-    if (!p->probe_sent) {
+    if (!path_work(p)->probe_sent) {
         p->probe_number++;
-        p->probe_sent = now;
+        path_work(p)->probe_sent = now;
     }
     write_u8(&w, MESSAGE_PROBE);
     write_u32(&w, p->probe_number);
@@ -88,14 +88,15 @@ static void probe_received(struct path_engine *e, instant now, struct path *p, s
 static void probe_reply_received(struct path_engine *e, instant now, struct path *p,
                                  struct reader *r)
 {
-    if (read_u32(r) != p->probe_number || r->failed || !p->probe_sent)
+    struct work *w = path_work(p);
+    if (read_u32(r) != p->probe_number || r->failed || !w->probe_sent)
         return;
-    p->rtt = now - p->probe_sent;
-    p->probe_sent = 0;
-    if (p->ping_waits) {
-        p->ping_waits = false;
+    p->rtt = now - w->probe_sent;
+    w->probe_sent = 0;
+    if (w->ping_waits) {
+        w->ping_waits = false;
         struct path_out *o = out_add(e, PATH_OUT_PONG);
-        o->cookie = p->ping_cookie;
+        o->cookie = w->ping_cookie;
         o->path = p->slot;
         o->rtt = p->rtt;
     }
@@ -106,9 +107,9 @@ void path_ping(struct path_engine *e, instant now, uint32_t slot, uint64_t cooki
     struct path *p = slot_path(e, slot);
     if (!p || p->state != PATH_STATE_UP)
         return;
-    p->ping_cookie = cookie;
-    p->ping_waits = true;
-    p->probe_sent = 0;
+    path_work(p)->ping_cookie = cookie;
+    path_work(p)->ping_waits = true;
+    path_work(p)->probe_sent = 0;
     control_probe(e, now, p);
 }
 
@@ -183,7 +184,7 @@ static void message(struct path_engine *e, instant now, struct path *p, const st
     if (size == 0)
         return;
     uint8_t type = read_u8(&r);
-    if (!rate_admits(&p->messages, now, MESSAGES_PER_LINK)) {
+    if (!rate_admits(&path_work(p)->messages, now, MESSAGES_PER_LINK)) {
         drop_count(&e->drops, DROP_RATE_LIMITED);
         return;
     }
@@ -220,30 +221,31 @@ static void message(struct path_engine *e, instant now, struct path *p, const st
 static bool whole(struct path_engine *e, struct path *p, const struct record_header *h,
                   const uint8_t *bytes, size_t size, const uint8_t **ret_bytes, size_t *ret_size)
 {
+    struct work *w = path_work(p);
     bool rest = h->flags & RECORD_REST, more = h->flags & RECORD_MORE;
     *ret_bytes = bytes;
     *ret_size = size;
     if (!rest && !more)
         return true;
     if (!rest) {
-        free(p->pieces);
-        p->pieces = base_calloc(1, CONTROL_MAX);
-        p->pieces_size = 0;
-    } else if (!p->pieces || p->pieces_next != h->counter) {
+        free(w->pieces);
+        w->pieces = base_calloc(1, CONTROL_MAX);
+        w->pieces_size = 0;
+    } else if (!w->pieces || w->pieces_next != h->counter) {
         drop_count(&e->drops, DROP_REASSEMBLY);
         return false;
     }
-    if (p->pieces_size + size > CONTROL_MAX) {
+    if (w->pieces_size + size > CONTROL_MAX) {
         drop_count(&e->drops, DROP_OVERSIZED);
-        free(p->pieces);
-        p->pieces = NULL;
+        free(w->pieces);
+        w->pieces = NULL;
         return false;
     }
-    memcpy(p->pieces + p->pieces_size, bytes, size);
-    p->pieces_size += size;
-    p->pieces_next = h->counter + 1;
-    *ret_bytes = p->pieces;
-    *ret_size = p->pieces_size;
+    memcpy(w->pieces + w->pieces_size, bytes, size);
+    w->pieces_size += size;
+    w->pieces_next = h->counter + 1;
+    *ret_bytes = w->pieces;
+    *ret_size = w->pieces_size;
     return !more;
 }
 
@@ -252,7 +254,8 @@ static void note_arrival(struct path_engine *e, struct path *p, const struct arr
                          uint8_t epoch, bool highest)
 {
     const struct recipe *r = neighbour_recipe(p->first);
-    bool newest = highest && (epoch == p->keys.epoch || (p->next && epoch == p->next->epoch));
+    bool newest = highest && (epoch == p->keys.epoch ||
+                              (path_work(p)->next && epoch == path_work(p)->next->epoch));
     if (!p->one_hop || !newest || p->state != PATH_STATE_UP || !r || !r->from.ip.family ||
         endpoint_equal(&r->from, &from->remote))
         return;

@@ -131,9 +131,9 @@ struct path *path_new(struct path_engine *e, const struct name_chain *chain, boo
     }
     p->initiator = initiator;
     p->one_hop = chain->count == 1;
-    p->hops = chain->count;
+    p->hops = (uint8_t)chain->count;
     p->chain = names_take(e, name_chain_format(chain, text, sizeof text));
-    p->instance = p->self = (unsigned)instance;
+    p->instance = p->self = (uint16_t)instance;
     first_join(p, neighbour_get(e, chain->hop[0].text, p->instance));
     p->state = PATH_STATE_OPENING;
     e->paths++;
@@ -184,15 +184,7 @@ void path_free(struct path_engine *e, struct path *p)
     slot_free(e, p->slot);
     first_leave(e, p);
     crypto_wipe(&p->keys, sizeof p->keys);
-    if (p->next)
-        crypto_wipe(p->next, sizeof *p->next);
-    if (p->rekey)
-        noise_done(p->rekey);
-    free(p->next);
-    free(p->rekey);
-    free(p->rekey_message);
-    free(p->confirm);
-    free(p->pieces);
+    path_work_free(p);
     names_give(e, p->chain);
     free(p);
     e->paths--;
@@ -386,6 +378,7 @@ static size_t message3(struct path_engine *e, const struct path *p, struct noise
 
 static void make_confirm(struct path_engine *e, struct path *p, struct noise *n)
 {
+    struct work *work = path_work(p);
     uint8_t blob[NOISE_BLOB_MAX], bytes[NOISE_BLOB_MAX + 64];
     size_t size =
         p->opening->pattern == PATTERN_XX ? message3(e, p, n, blob) : proof(e, p, n, blob);
@@ -401,19 +394,20 @@ static void make_confirm(struct path_engine *e, struct path *p, struct noise *n)
         write_blob(&w, blob, size);
         size = writer_size(&w);
     }
-    p->confirm = base_calloc(1, size);
-    p->confirm_size = size;
-    memcpy(p->confirm, bytes, size);
+    work->confirm = base_calloc(1, size);
+    work->confirm_size = size;
+    memcpy(work->confirm, bytes, size);
 }
 
 void path_confirm_again(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     if (p->one_hop)
-        link_send_clear(e, p, p->confirm, p->confirm_size);
+        link_send_clear(e, p, w->confirm, w->confirm_size);
     else if (p->first->link)
-        control_send(e, now, p->first->link, p->confirm, p->confirm_size);
-    p->confirm_next = now + p->confirm_spacing;
-    p->confirm_spacing *= 2;
+        control_send(e, now, p->first->link, w->confirm, w->confirm_size);
+    w->confirm_next = now + w->confirm_spacing;
+    w->confirm_spacing *= 2;
 }
 
 /* Is this an answer that we can go on with?  `label` came in clear, and on links inside the
@@ -449,7 +443,7 @@ static void accepted(struct path_engine *e, instant now, struct path *p, struct 
     uint8_t key[32];
 
     p->aead = handshake_choose_aead(e, answer->aeads);
-    p->confirm_spacing = e->config->timers.retry;
+    path_work(p)->confirm_spacing = e->config->timers.retry;
     make_confirm(e, p, n);
     handshake_keys(n, true, &keys);
     session_create(e, p, answer->lanes);

@@ -34,8 +34,7 @@ void session_forget_parked(struct path_engine *e, struct path *p)
 /* Not while keys are being replaced: records under the others are still on their way. */
 bool session_park(struct path_engine *e, struct path *p)
 {
-    if (p->parked || p->parking || p->next || p->rekey || p->done_waits || p->old_keys_until ||
-        p->confirm || !p->published)
+    if (p->parked || p->parking || path_keys_under_way(p) || !p->published)
         return false;
     p->parking = base_calloc(1, sizeof *p->parking + p->fwd->lanes * sizeof p->parking->lane[0]);
     for (unsigned i = 0; i < p->fwd->lanes; i++)

@@ -160,62 +160,65 @@ struct ask {
     struct ask *next;
 };
 
-struct path {
-    struct timer timer;
-    struct hash_link by_id; /* handshake id, in e->by_id; has_id tells                  */
-    bool has_id;
-    enum path_state state;
-    uint32_t slot;
-    bool initiator, one_hop, published, parked;
-    bool lost; /* draining: never in use again */
-    instant
-        confirmed_at; /* an authenticated record came (responder: from the beginning); 0: not yet */
-    unsigned instance; /* of ours: of the first hop                    */
-    unsigned self;     /* instance whose identity we show              */
-    const char *chain; /* "beta.west.ip.via.gate.east.ip"              */
-    unsigned hops;
-    struct neighbour *first;
-    struct path *first_next, **first_back; /* in first->paths            */
-    struct peer *peer;                     /* NULL while opening                           */
-    struct path *peer_next;
-    struct path *label_next; /* in the engine's index by label_out       */
-    uint8_t id[HANDSHAKE_ID];
-    uint8_t aead;
-    uint32_t label_out;
-    uint16_t record_mtu;
-    struct opening *opening;
-    struct ask *asks;
-    struct fwd_path *fwd;
-
-    struct epoch_keys keys;  /* in use for sending                        */
+/* What is under way on a path.  It comes with the first that is (path_work()), and goes when the path sleeps and nothing
+ * is (path_rest()). */
+struct work {
     struct epoch_keys *next; /* offered by a rekey, responder: not yet seen in use */
     struct noise *rekey;     /* initiator: message 1 is out               */
     uint8_t *rekey_message;  /* message 1, or the responder's answer to it */
-    bool done_waits;         /* initiator: nothing under the new keys came back yet */
     size_t rekey_size;
-    uint8_t *confirm; /* CONFIRM bytes, until confirmed            */
-    size_t confirm_size;
-    struct parking *parking; /* parked: lanes that workers may still hold  */
-    struct asleep *asleep;   /* parked: what is left of them               */
-
-    instant since, keys_since, old_keys_until;
+    bool done_waits; /* initiator: nothing under the new keys came back yet */
+    instant old_keys_until;
     instant rekey_since, rekey_next; /* since: the first attempt that is not through */
+    uint8_t *confirm;                /* CONFIRM bytes, until confirmed            */
+    size_t confirm_size;
     instant confirm_next, confirm_spacing;
     instant unanswered_since, probe_next;
-    instant busy; /* link: last seen to be needed */
-    instant control_sent, drain_until;
     unsigned probes;
-    uint32_t probe_number;
     instant probe_sent;
     uint64_t ping_cookie;
     bool ping_waits;
-    uint64_t rekeys;
-    instant rtt;
-
     struct rate messages;
     uint8_t *pieces; /* of a split control message */
     size_t pieces_size;
     uint64_t pieces_next;
+};
+
+/* There are many, most of them asleep: what is not needed then is elsewhere. */
+struct path {
+    struct timer timer;
+    struct hash_link by_id; /* handshake id, in e->by_id; has_id tells                  */
+    uint8_t id[HANDSHAKE_ID];
+    const char *chain; /* "beta.west.ip.via.gate.east.ip"              */
+    struct neighbour *first;
+    struct path *first_next, **first_back; /* in first->paths                          */
+    struct peer *peer;                     /* NULL while opening                       */
+    struct path *peer_next;
+    struct path *label_next; /* in the engine's index by label_out                     */
+    struct opening *opening;
+    struct ask *asks;
+    struct work *work;
+    struct fwd_path *fwd;
+    struct parking *parking; /* parked: lanes that workers may still hold              */
+    struct asleep *asleep;   /* parked: what is left of them                           */
+
+    uint32_t slot, label_out;
+    uint16_t instance; /* of ours: of the first hop                              */
+    uint16_t self;     /* instance whose identity we show                        */
+    uint16_t record_mtu;
+    uint8_t state; /* enum path_state                                        */
+    uint8_t hops, aead;
+    bool has_id, initiator, one_hop, published, parked;
+    bool lost;              /* draining: never in use again                           */
+    struct epoch_keys keys; /* in use for sending                                     */
+    uint32_t probe_number, rekeys;
+
+    instant
+        confirmed_at; /* an authenticated record came (responder: from the beginning); 0: not yet */
+    instant since, keys_since;
+    instant busy; /* link: last seen to be needed                           */
+    instant control_sent, drain_until;
+    instant rtt;
 };
 
 struct peer {
@@ -375,6 +378,12 @@ void notice(struct path_engine *e, instant now, int level, const char *format, .
 void instance_set_secrets(struct instance *in, const uint8_t (*secret)[32], unsigned count);
 int engine_instance(const struct path_engine *e, const char *instance_name); /* index, or -1 */
 bool engine_is_self(const struct path_engine *e, const char *name);
+
+/* work.c */
+struct work *path_work(struct path *p);   /* made when there is none            */
+void path_rest(struct path *p);           /* frees it when the path needs it not */
+bool path_keys_under_way(struct path *p); /* they are being replaced or confirmed */
+void path_work_free(struct path *p);
 
 /* names.c */
 void names_init(struct path_engine *e);

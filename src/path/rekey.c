@@ -49,24 +49,26 @@ static void send_noise(struct path_engine *e, instant now, struct path *p, uint8
 
 void rekey_begin(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     uint8_t epoch = (uint8_t)(p->keys.epoch + 1);
-    if (!p->rekey_since)
-        p->rekey_since = now_floor(now);
-    if (!p->rekey) {
+    if (!w->rekey_since)
+        w->rekey_since = now_floor(now);
+    if (!w->rekey) {
         uint8_t message[NOISE_BLOB_MAX];
-        p->rekey = base_calloc(1, sizeof *p->rekey);
-        noise_for(e, p, epoch, true, p->rekey);
-        p->rekey_size = noise_write(p->rekey, NULL, 0, message, sizeof message);
-        require(p->rekey_size);
-        p->rekey_message = base_calloc(1, p->rekey_size);
-        memcpy(p->rekey_message, message, p->rekey_size);
+        w->rekey = base_calloc(1, sizeof *w->rekey);
+        noise_for(e, p, epoch, true, w->rekey);
+        w->rekey_size = noise_write(w->rekey, NULL, 0, message, sizeof message);
+        require(w->rekey_size);
+        w->rekey_message = base_calloc(1, w->rekey_size);
+        memcpy(w->rekey_message, message, w->rekey_size);
     }
-    p->rekey_next = now + e->config->timers.retry;
-    send_noise(e, now, p, MESSAGE_REKEY, epoch, p->rekey_message, p->rekey_size);
+    w->rekey_next = now + e->config->timers.retry;
+    send_noise(e, now, p, MESSAGE_REKEY, epoch, w->rekey_message, w->rekey_size);
 }
 
 void rekey_receive(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
+    struct work *w = path_work(p);
     uint16_t size;
     uint8_t epoch = read_u8(r), payload[NOISE_BLOB_MAX], answer[NOISE_BLOB_MAX];
     const uint8_t *noise = read_blob(r, &size);
@@ -77,9 +79,9 @@ void rekey_receive(struct path_engine *e, instant now, struct path *p, struct re
         drop_count(&e->drops, DROP_BAD_MESSAGE);
         return;
     }
-    if (p->next &&
-        epoch == p->next->epoch) { /* asked again: the same answer, or the two ends would differ */
-        send_noise(e, now, p, MESSAGE_REKEY_REPLY, epoch, p->rekey_message, p->rekey_size);
+    if (w->next &&
+        epoch == w->next->epoch) { /* asked again: the same answer, or the two ends would differ */
+        send_noise(e, now, p, MESSAGE_REKEY_REPLY, epoch, w->rekey_message, w->rekey_size);
         return;
     }
     if (epoch != (uint8_t)(p->keys.epoch + 1))
@@ -92,45 +94,47 @@ void rekey_receive(struct path_engine *e, instant now, struct path *p, struct re
         return;
     }
     size_t answer_size = noise_write(&n, NULL, 0, answer, sizeof answer);
-    p->next = base_calloc(1, sizeof *p->next);
-    p->rekey_message = base_calloc(1, answer_size);
-    p->rekey_size = answer_size;
-    memcpy(p->rekey_message, answer, answer_size);
-    handshake_keys(&n, false, p->next);
-    p->next->epoch = epoch;
+    w->next = base_calloc(1, sizeof *w->next);
+    w->rekey_message = base_calloc(1, answer_size);
+    w->rekey_size = answer_size;
+    memcpy(w->rekey_message, answer, answer_size);
+    handshake_keys(&n, false, w->next);
+    w->next->epoch = epoch;
     noise_done(&n);
-    session_install(e, p, p->next, false);
+    session_install(e, p, w->next, false);
     send_noise(e, now, p, MESSAGE_REKEY_REPLY, epoch, answer, answer_size);
 }
 
 static void rekey_end(struct path *p)
 {
-    if (p->rekey)
-        noise_done(p->rekey);
-    free(p->rekey);
-    free(p->rekey_message);
-    p->rekey = NULL;
-    p->rekey_message = NULL;
+    struct work *w = path_work(p);
+    if (w->rekey)
+        noise_done(w->rekey);
+    free(w->rekey);
+    free(w->rekey_message);
+    w->rekey = NULL;
+    w->rekey_message = NULL;
 }
 
 static void replaced(struct path_engine *e, instant now, struct path *p)
 {
     p->keys_since = now;
-    p->rekey_since = 0;
-    p->old_keys_until = now + e->config->timers.old_keys;
+    path_work(p)->rekey_since = 0;
+    path_work(p)->old_keys_until = now + e->config->timers.old_keys;
     p->rekeys++;
 }
 
 void rekey_reply(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
+    struct work *w = path_work(p);
     uint16_t size;
     uint8_t epoch = read_u8(r), payload[NOISE_BLOB_MAX];
     const uint8_t *noise = read_blob(r, &size);
     size_t payload_size;
 
-    if (r->failed || size > NOISE_BLOB_MAX || !p->rekey || epoch != (uint8_t)(p->keys.epoch + 1))
+    if (r->failed || size > NOISE_BLOB_MAX || !w->rekey || epoch != (uint8_t)(p->keys.epoch + 1))
         return; /* an answer that came twice */
-    struct noise n = *p->rekey;
+    struct noise n = *w->rekey;
     if (!noise_read(&n, noise, size, payload, &payload_size)) {
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
         noise_done(&n);
@@ -143,7 +147,7 @@ void rekey_reply(struct path_engine *e, instant now, struct path *p, struct read
     session_install(e, p, &keys, true);
     crypto_wipe(&keys, sizeof keys);
     replaced(e, now, p);
-    p->done_waits = true;
+    w->done_waits = true;
     rekey_done(e, now, p);
 }
 
@@ -151,7 +155,7 @@ void rekey_reply(struct path_engine *e, instant now, struct path *p, struct read
 void rekey_done(struct path_engine *e, instant now, struct path *p)
 {
     uint8_t done[2] = {MESSAGE_REKEY_DONE, p->keys.epoch};
-    p->rekey_next = now + e->config->timers.retry;
+    path_work(p)->rekey_next = now + e->config->timers.retry;
     control_send(e, now, p, done, sizeof done);
 }
 
@@ -159,35 +163,38 @@ void rekey_done(struct path_engine *e, instant now, struct path *p)
  * initiator begins. */
 void rekey_ask(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     uint8_t ask = MESSAGE_REKEY_ASK;
-    if (!p->rekey_since)
-        p->rekey_since = now_floor(now);
-    p->rekey_next = now + e->config->timers.retry;
+    if (!w->rekey_since)
+        w->rekey_since = now_floor(now);
+    w->rekey_next = now + e->config->timers.retry;
     control_send(e, now, p, &ask, sizeof ask);
 }
 
 void rekey_asked(struct path_engine *e, instant now, struct path *p)
 {
-    if (p->initiator && p->state == PATH_STATE_UP && !p->rekey && !p->done_waits && !p->confirm &&
-        !p->old_keys_until)
+    struct work *w = path_work(p);
+    if (p->initiator && p->state == PATH_STATE_UP && !w->rekey && !w->done_waits && !w->confirm &&
+        !w->old_keys_until)
         rekey_begin(e, now, p);
 }
 
 /* A record of lane 0 opened under `epoch`. */
 void rekey_seen(struct path_engine *e, instant now, struct path *p, uint8_t epoch)
 {
-    if (epoch == p->keys.epoch && p->done_waits) {
-        p->done_waits = false; /* until now the responder sent under the old keys */
-        p->old_keys_until = now + e->config->timers.old_keys;
+    struct work *w = path_work(p);
+    if (epoch == p->keys.epoch && w->done_waits) {
+        w->done_waits = false; /* until now the responder sent under the old keys */
+        w->old_keys_until = now + e->config->timers.old_keys;
     }
-    if (!p->next || p->next->epoch != epoch)
+    if (!w->next || w->next->epoch != epoch)
         return;
-    free(p->rekey_message);
-    p->rekey_message = NULL;
-    session_send_on(e, p, p->next);
-    crypto_wipe(p->next, sizeof *p->next);
-    free(p->next);
-    p->next = NULL;
+    free(w->rekey_message);
+    w->rekey_message = NULL;
+    session_send_on(e, p, w->next);
+    crypto_wipe(w->next, sizeof *w->next);
+    free(w->next);
+    w->next = NULL;
     replaced(e, now, p);
     control_hello(e, now, p); /* so that the initiator hears the new keys too */
 }

@@ -118,7 +118,8 @@ void session_drop_old(struct path_engine *e, struct path *p)
     for (unsigned i = 0; i < p->fwd->lanes; i++)
         for (unsigned at = 0; at < LANE_OPENERS; at++) {
             struct lane_opener *o = atomic_load(&p->fwd->lane[i]->opener[at]);
-            if (o && o->epoch != p->keys.epoch && !(p->next && o->epoch == p->next->epoch))
+            if (o && o->epoch != p->keys.epoch &&
+                !(path_work(p)->next && o->epoch == path_work(p)->next->epoch))
                 set_opener(e, p->fwd->lane[i], at, NULL);
         }
 }

@@ -152,8 +152,8 @@ void stand_promote(struct path_engine *e, instant now, struct path *p)
 {
     if (p->state != PATH_STATE_UP) {
         p->state = PATH_STATE_UP;
-        p->unanswered_since = 0;
-        p->probes = 0;
+        path_work(p)->unanswered_since = 0;
+        path_work(p)->probes = 0;
     }
     if (p->one_hop && !p->first->link)
         neighbour_set_link(e, p->first, p);

@@ -11,12 +11,13 @@
 
 void path_drain(struct path_engine *e, instant now, struct path *p)
 {
+    struct work *w = path_work(p);
     p->state = PATH_STATE_DRAINING;
     p->drain_until = now + DRAIN_TIME;
     if (p->first->link == p)
         neighbour_set_link(e, p->first, NULL);
     heap_set(&e->timers, &p->timer,
-             p->confirm && p->confirm_next < p->drain_until ? p->confirm_next : p->drain_until);
+             w->confirm && w->confirm_next < p->drain_until ? w->confirm_next : p->drain_until);
 }
 
 /* Paths that still go over this neighbour need a link: for set-up, moves and errors. */
@@ -105,9 +106,9 @@ void path_check_all(struct path_engine *e, instant now)
         struct path *p = slot_path(e, i);
         if (!p || p->state != PATH_STATE_UP || !p->one_hop)
             continue;
-        if (!p->unanswered_since)
-            p->unanswered_since = now_floor(now);
-        p->probe_sent = 0;
+        if (!path_work(p)->unanswered_since)
+            path_work(p)->unanswered_since = now_floor(now);
+        path_work(p)->probe_sent = 0;
         control_probe(e, now, p);
     }
 }
