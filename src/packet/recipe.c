@@ -252,6 +252,36 @@ bool recipe_run(const struct recipe *r, struct packet *p, enum drop_reason *ret_
     return true;
 }
 
+bool recipe_has_front(const struct recipe *r, size_t *ret_size)
+{
+    *ret_size = 0;
+    for (unsigned i = 0; i + 1 < r->count; i++) {
+        const struct recipe_step *step = &r->step[i];
+        if (step->verb != RECIPE_PREPEND || !step->prepend.size)
+            return false;
+        for (unsigned j = 0; j < 2; j++)
+            if (step->prepend.patch[j].kind > PATCH_LENGTH16)
+                return false;
+        *ret_size += step->prepend.size;
+    }
+    return r->count && !r->transform;
+}
+
+void recipe_write_front(const struct recipe *r, uint8_t *record, size_t size)
+{
+    uint8_t *at = record, *end = record + size;
+    for (unsigned i = 0; i + 1 < r->count; i++) {
+        const struct recipe_step *step = &r->step[i];
+        at -= step->prepend.size;
+        memcpy(at, bytes_of(r) + step->prepend.offset, step->prepend.size);
+        for (unsigned j = 0; j < 2; j++) {
+            const struct recipe_patch *patch = &step->prepend.patch[j];
+            if (patch->kind == PATCH_LENGTH16)
+                put_u16(at + patch->at, (uint16_t)(end - at - patch->from + patch->add));
+        }
+    }
+}
+
 /* Does a strip fit the `size` bytes at `bytes`?  *ret_reason says why not. */
 static bool strip_fits(const struct peel_step *step, const uint8_t *bytes, size_t size,
                        enum drop_reason *ret_reason)
@@ -406,6 +436,38 @@ enum peel_result peel_run(const struct peel_table *t, struct packet *p,
             return follow_peel(peel, p, ret_recipe, ret_reason);
     }
     return drop(reason, ret_reason);
+}
+
+/* The bytes that a peel takes off before a record; false when it does not fit or does more than that. */
+static bool look_under(const struct peel *peel, const uint8_t *bytes, size_t size,
+                       size_t *ret_front)
+{
+    enum drop_reason reason;
+    size_t front = 0;
+    for (unsigned i = 0; i < peel->count; i++) {
+        const struct peel_step *step = &peel->step[i];
+        if (step->verb == PEEL_RECORD) {
+            *ret_front = front;
+            return front < size;
+        }
+        if (step->verb == PEEL_STRIP && strip_fits(step, bytes + front, size - front, &reason))
+            front += step->size;
+        else if (step->verb != PEEL_LENGTH16 ||
+                 !length_fits(step, bytes + front, size - front, &reason))
+            return false;
+    }
+    return false;
+}
+
+bool peel_look(const struct peel_table *t, const uint8_t *bytes, size_t size, size_t *ret_front)
+{
+    for (unsigned i = 0; size && i < t->count; i++) {
+        const struct peel *peel = &t->peel[i];
+        if (bytes[0] >= peel->first_low && bytes[0] <= peel->first_high &&
+            look_under(peel, bytes, size, ret_front))
+            return true;
+    }
+    return false;
 }
 
 void peel_plain(struct peel_table *ret)

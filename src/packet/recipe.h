@@ -106,6 +106,11 @@ void recipe_unpack(struct recipe *ret, const struct recipe *r);
 const struct recipe_step *recipe_target(const struct recipe *r);
 /* Runs the steps before the send on a record in place.  False: *ret_reason; the packet stays the caller's. */
 bool recipe_run(const struct recipe *r, struct packet *p, enum drop_reason *ret_reason);
+/* Does it only put bytes in front that depend on nothing but the record's size?  Then records can be made one behind the
+ * other, each behind its front of *ret_size bytes (0: it only sends). */
+bool recipe_has_front(const struct recipe *r, size_t *ret_size);
+/* Writes the front right before `record`, which has `size` bytes.  Only for a recipe that has one. */
+void recipe_write_front(const struct recipe *r, uint8_t *record, size_t size);
 
 /* A transform touches every record of a tunnel (OverQoS: FEC, ARQ).  An engine with the four verbs, owned by the worker
  * that owns the tunnel: `input` takes records in either direction, `output` gives records to send (before the recipe's
@@ -169,6 +174,10 @@ enum peel_result { PEEL_IS_RECORD, PEEL_IS_MODULES, PEEL_FORWARD, PEEL_DROP };
 /* Runs the table on a datagram in place.  FORWARD sets *ret_recipe, DROP *ret_reason; the packet stays the caller's. */
 enum peel_result peel_run(const struct peel_table *t, struct packet *p,
                           const struct recipe **ret_recipe, enum drop_reason *ret_reason);
+
+/* Does a record lie in these bytes, behind *ret_front bytes that are only stripped?  Looks and changes nothing; what needs
+ * more than looking (opening, steering), or was to be kept for control, is left to peel_run(). */
+bool peel_look(const struct peel_table *t, const uint8_t *bytes, size_t size, size_t *ret_front);
 
 /* The table of a wire that carries records with nothing around them. */
 void peel_plain(struct peel_table *ret);

@@ -225,6 +225,12 @@ static void fill_target(const struct recipe *recipe, uint8_t ecn, uint8_t lane,
     out->tos = (uint8_t)(target->send.tos | (ecn & 3));
 }
 
+void forward_send_ready(struct forward *f, const struct recipe *recipe, uint8_t ecn, uint8_t lane,
+                        struct packet *p)
+{
+    fill_target(recipe, ecn, lane, forward_emit(f, FORWARD_SEND, p));
+}
+
 void forward_send(struct forward *f, const struct recipe *recipe, uint8_t ecn, struct packet *p)
 {
     enum drop_reason reason;

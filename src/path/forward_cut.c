@@ -3,11 +3,11 @@
 
 /* From a super-packet of a program to runs of records.
  *
- * Where the recipe only sends, each packet that is cut off is sealed straight from the super-packet
- * into the run, one record behind the other, all of equal size but the last: nothing is copied, and
- * the kernel takes the run in one piece.  Where the recipe puts something before each record, where
- * a transform wants to see each, or where even one packet does not fit a record, the packets go
- * their ways alone; the socket's side joins again what it can. */
+ * Each packet that is cut off is sealed straight from the super-packet into the run, one record
+ * behind the other, all of equal size but the last, and what the recipe puts before a record is
+ * written there: nothing is copied, and the kernel takes the run in one piece.  Where the recipe
+ * does more than that, where a transform wants to see each, or where even one packet does not fit a
+ * record, the packets go their ways alone; the socket's side joins again what it can. */
 
 /* What is left of a super-packet cannot go. */
 static void drop_rest(struct outgoing *x, struct segment_cut *cut, enum drop_reason reason)
@@ -23,7 +23,8 @@ static uint8_t flags_of(const struct outgoing *x)
 }
 
 /* Fills `run` with at most `most` records.  False: the key is spent. */
-static bool fill_run(struct outgoing *x, struct segment_cut *cut, struct packet *run, unsigned most)
+static bool fill_run(struct outgoing *x, struct segment_cut *cut, struct packet *run, size_t front,
+                     unsigned most)
 {
     uint8_t flags = flags_of(x);
     uint32_t label = x->path->label_out | x->lane->index;
@@ -34,16 +35,17 @@ static bool fill_run(struct outgoing *x, struct segment_cut *cut, struct packet 
         uint8_t *packet = segment_next(cut, &size);
         if (!(flags & RECORD_OPEN_CHECKSUM))
             segment_complete(cut, packet, size);
-        size_t record =
-            record_seal_to(x->sealer, packet, size, flags, label, run->data + run->size);
+        uint8_t *to = run->data + run->size + front;
+        size_t record = record_seal_to(x->sealer, packet, size, flags, label, to);
         sealed = record > 0;
         if (!sealed) {
             forward_drop_on(x->f, x->path, NULL, DROP_KEY_SPENT);
             break;
         }
+        recipe_write_front(x->recipe, to, record);
         if (!count)
-            run->run = (uint16_t)record;
-        run->size += record;
+            run->run = (uint16_t)(front + record);
+        run->size += front + record;
         text += size;
         count++;
     }
@@ -54,7 +56,7 @@ static bool fill_run(struct outgoing *x, struct segment_cut *cut, struct packet 
     return sealed;
 }
 
-static void send_runs(struct outgoing *x, struct segment_cut *cut, unsigned most)
+static void send_runs(struct outgoing *x, struct segment_cut *cut, size_t front, unsigned most)
 {
     bool sealed = true;
     while (sealed && segment_left(cut)) {
@@ -63,9 +65,9 @@ static void send_runs(struct outgoing *x, struct segment_cut *cut, unsigned most
             drop_rest(x, cut, DROP_NO_BUFFER);
             return;
         }
-        sealed = fill_run(x, cut, run, most);
+        sealed = fill_run(x, cut, run, front, most);
         if (run->size)
-            forward_send(x->f, x->recipe, x->view.ecn, run);
+            forward_send_ready(x->f, x->recipe, x->view.ecn, x->lane->index, run);
         else
             packet_give_back(run);
     }
@@ -96,10 +98,11 @@ void forward_send_super(struct outgoing *x)
         forward_drop_on(x->f, x->path, x->p, DROP_BAD_HEADER);
         return;
     }
-    size_t record = cut.header_size + cut.payload + RECORD_OVERHEAD;
-    size_t most = PACKET_RUN_SIZE / record;
-    if (forward_recipe_is_plain(x->recipe) && record <= x->limit && most)
-        send_runs(x, &cut, most < PACKET_RUN ? (unsigned)most : PACKET_RUN);
+    size_t record = cut.header_size + cut.payload + RECORD_OVERHEAD, front;
+    bool has_front = recipe_has_front(x->recipe, &front);
+    size_t most = PACKET_RUN_SIZE / (front + record);
+    if (has_front && record <= x->limit && most)
+        send_runs(x, &cut, front, most < PACKET_RUN ? (unsigned)most : PACKET_RUN);
     else
         send_each(x, &cut);
     packet_give_back(x->p);

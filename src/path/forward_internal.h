@@ -154,12 +154,6 @@ static inline bool forward_came_from(const struct recipe *in, const struct arriv
     return lane > 1 && in->from_any_port && ip_address_equal(&in->from.ip, &a->remote.ip);
 }
 
-/* Nothing but a send: records may lie one behind the other. */
-static inline bool forward_recipe_is_plain(const struct recipe *r)
-{
-    return r->count == 1 && !r->transform;
-}
-
 /* Does following the recipe change something that belongs to one worker?  Then all data that takes
  * it goes through the worker of lane 1. */
 bool forward_recipe_has_state(const struct recipe *r);
@@ -171,10 +165,13 @@ bool forward_record_make(struct fwd_path *path, struct lane *lane, struct record
                          enum drop_reason *ret_reason);
 /* The same for many that are sealed already: what the lane counts. */
 void forward_record_count(struct lane *lane, instant now, unsigned records, size_t bytes);
-/* Sends a record or a plain recipe's run of them, or what a transform or steer made, through a
- * recipe; drops it when a step fails. */
+/* Sends a record, or a run of them where the recipe only sends, or what a transform or steer made,
+ * through a recipe; drops it when a step fails. */
 void forward_send(struct forward *f, const struct recipe *recipe, uint8_t ecn, struct packet *p);
-/* The same, through the tunnel's transform if it has one. */
+/* The same for records of one lane that have what the recipe puts in front already. */
+void forward_send_ready(struct forward *f, const struct recipe *recipe, uint8_t ecn, uint8_t lane,
+                        struct packet *p);
+/* The same as forward_send(), through the tunnel's transform if it has one. */
 void forward_send_record(struct forward *f, instant now, const struct recipe *recipe, uint8_t ecn,
                          struct packet *p);
 

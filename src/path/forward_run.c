@@ -5,9 +5,10 @@
 /* Runs: datagrams of one size that the kernel handed over in one piece.
  *
  * They came from one sender, but what is in them is each its own: records of several paths and
- * lanes, control, messages of the module.  Records that end here are opened out of the run, most of
- * them behind each other into a super-packet; a run that is only passing goes on as it is; anything
- * else is taken out, into a packet of its own, and goes the way of datagrams that come alone. */
+ * lanes, control, messages of the module.  Records that end here are opened out of the run, where
+ * they lie behind what the overlay put in front, most of them behind each other into a super-packet;
+ * a run that is only passing goes on as it is; anything else is taken out, into a packet of its own,
+ * and goes the way of datagrams that come alone. */
 
 /* What the last record of a run was for; the next one mostly is for the same. */
 struct known {
@@ -18,15 +19,35 @@ struct known {
     struct record_opener *opener;
 };
 
-/* Do records lie open in the datagrams, nothing to be peeled off? */
-static bool records_lie_open(const struct peel_table *t)
+/* Do records lie in all datagrams, behind the same number of bytes that are only stripped? */
+static bool records_lie_in(const struct peel_table *t, const struct packet *run, size_t *ret_front)
 {
-    for (unsigned i = 0; t && i < t->count; i++) {
-        const struct peel *peel = &t->peel[i];
-        if (peel->first_low <= WIRE_RECORD && peel->first_high >= WIRE_RECORD)
-            return peel->count && peel->step[0].verb == PEEL_RECORD;
+    *ret_front = 0;
+    for (size_t at = 0; t && at < run->size; at += run->run) {
+        size_t left = run->size - at, front;
+        if (!peel_look(t, run->data + at, left < run->run ? left : run->run, &front) ||
+            (at && front != *ret_front))
+            return false;
+        *ret_front = front;
     }
-    return !t;
+    return true;
+}
+
+/* Takes the bytes in front of each record away: what is left is a run of plain records. */
+static void strip_fronts(struct packet *run, size_t front)
+{
+    uint8_t *to = run->data + front;
+    size_t whole = run->size, stride = run->run;
+    if (!front)
+        return;
+    for (size_t at = stride; at < whole; at += stride) {
+        size_t left = whole - at, size = (left < stride ? left : stride) - front;
+        to += stride - front;
+        memmove(to, run->data + at + front, size);
+    }
+    run->size -= front * packet_count(run);
+    run->run -= (uint16_t)front;
+    run->data += front;
 }
 
 /* Finds out whether records like this one can be opened here, without asking anybody. */
@@ -91,15 +112,21 @@ static void take_out(struct forward *f, instant now, const struct peel_table *pe
     forward_datagram(f, now, peel, p);
 }
 
+/* The record at `at` of a run, behind its front. */
+static bool header_at(const struct packet *run, size_t at, size_t front, struct record_header *ret)
+{
+    size_t left = run->size - at, size = left < run->run ? left : run->run;
+    return record_read_header(run->data + at + front, size - front, ret);
+}
+
 /* Another worker whose all the records are; our own number when they are not. */
-static unsigned owner_of(struct forward *f, const struct packet *run)
+static unsigned owner_of(struct forward *f, const struct packet *run, size_t front)
 {
     unsigned owner = f->settings.worker;
     for (size_t at = 0; at < run->size; at += run->run) {
         struct record_header h;
         enum drop_reason reason;
-        size_t left = run->size - at;
-        if (!record_read_header(run->data + at, left < run->run ? left : run->run, &h))
+        if (!header_at(run, at, front, &h))
             return f->settings.worker;
         struct fwd_label *label = forward_label_of(f, h.label, &reason);
         unsigned lane = LABEL_LANE(h.label), worker = forward_lane_worker(f, lane);
@@ -110,23 +137,41 @@ static unsigned owner_of(struct forward *f, const struct packet *run)
     return owner;
 }
 
+/* Does the run begin with a record that goes on by another tunnel? */
+static bool begins_transit(struct forward *f, const struct packet *run, size_t front)
+{
+    struct record_header h;
+    enum drop_reason reason;
+    struct fwd_label *label =
+        header_at(run, 0, front, &h) ? forward_label_of(f, h.label, &reason) : NULL;
+    return label && label->transit;
+}
+
 void forward_run(struct forward *f, instant now, const struct peel_table *peel, struct packet *p)
 {
     struct known known = {0};
-    bool open = records_lie_open(peel);
+    size_t front;
+    bool all = records_lie_in(peel, p, &front);
     p->arrival.transformed = false;
     p->arrival.via_size = 0;
-    if (open && !f->shedding && forward_transit_run(f, now, p))
-        return;
+    if (all && !f->shedding && begins_transit(f, p, front)) {
+        strip_fronts(p, front);
+        peel = front ? NULL : peel;
+        front = 0;
+        if (forward_transit_run(f, now, p))
+            return;
+    }
     unsigned owner =
-        open && !f->shedding && f->settings.workers > 1 ? owner_of(f, p) : f->settings.worker;
+        all && !f->shedding && f->settings.workers > 1 ? owner_of(f, p, front) : f->settings.worker;
     if (owner != f->settings.worker) {
+        strip_fronts(p, front);
         forward_hand_over(f, owner, false, p);
         return;
     }
     for (size_t at = 0; at < p->size; at += p->run) {
         size_t left = p->size - at, size = left < p->run ? left : p->run;
-        if (!open || !open_here(f, now, p, p->data + at, size, &known))
+        bool here = all || peel_look(peel, p->data + at, size, &front);
+        if (!here || !open_here(f, now, p, p->data + at + front, size - front, &known))
             take_out(f, now, peel, p, p->data + at, size);
     }
     packet_give_back(p);

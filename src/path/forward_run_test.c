@@ -428,29 +428,77 @@ static void test_gateway_and_ports_of_lanes(void **state)
     chain_done(&c);
 }
 
-/* The next tunnel puts something before each record. */
+static struct recipe *over_recipe(char to)
+{
+    struct recipe *r = base_calloc(1, sizeof *r);
+    struct endpoint remote = side_endpoint(to);
+    recipe_begin(r);
+    assert_true(recipe_add_prepend(r, "OVER", 4, NULL, 0));
+    assert_true(recipe_add_send(r, 0, NULL, &remote, 0));
+    r->mtu = 9000;
+    return r;
+}
+
+/* The next tunnel puts something before each record: they stay a run, or become two where one would be too large. */
 static void test_gateway_into_another_recipe(void **state)
 {
     static struct train t;
     struct chain c;
-    struct outs crossed = {0};
-    struct endpoint to = side_endpoint('b');
+    static const unsigned count[] = {4, 64};
+    for (unsigned n = 0; n < 2; n++) {
+        size_t size = n ? 1020 : RECORD; /* 64 of them are a run that has no room for more */
+        struct outs crossed = {0};
+        chain_init(&c, &(struct side_settings){0}, 9000);
+        free(c.recipe[1]);
+        c.recipe[1] = over_recipe('b');
+        atomic_store(&c.tunnel[1].recipe, c.recipe[1]);
+        for (unsigned i = 0; i < count[n]; i++)
+            add_record(&t, &c.a, 1, size);
+        train_deliver(&t, &c.g, 0, 'a', &crossed);
+        assert_int_equal(crossed.count, n ? 2 : 1);
+        unsigned records = 0;
+        for (unsigned i = 0; i < crossed.count; i++) {
+            const struct packet *p = crossed.item[i].packet;
+            assert_true(p->size <= PACKET_RUN_SIZE);
+            for (size_t at = 0; at < p->size; at += p->run ? p->run : p->size, records++)
+                assert_memory_equal(p->data + at, "OVER\xC0", 5);
+        }
+        assert_int_equal(records, count[n]);
+        outs_free(&crossed);
+        assert_int_equal(side_packets_out(&c.g), 0);
+        chain_done(&c);
+    }
+}
+
+/* The tunnel before puts something before each record: it is taken off, and the run goes on. */
+static void test_gateway_out_of_another_recipe(void **state)
+{
+    static const struct peel_table peel = {
+        .count = 1,
+        .peel = {{.first_low = 'O',
+                  .first_high = 'O',
+                  .count = 2,
+                  .step = {{.verb = PEEL_STRIP, .size = 4, .compare = (const uint8_t *)"OVER"},
+                           {.verb = PEEL_RECORD}}}}};
+    static struct train t;
+    uint8_t bytes[RECORD + 4] = "OVER";
+    struct chain c;
+    struct outs crossed = {0}, got = {0};
     chain_init(&c, &(struct side_settings){0}, 9000);
-    struct recipe *r = base_calloc(1, sizeof *r);
-    recipe_begin(r);
-    assert_true(recipe_add_prepend(r, "OVER", 4, NULL, 0));
-    assert_true(recipe_add_send(r, 0, NULL, &to, 0));
-    r->mtu = 9000;
-    atomic_store(&c.tunnel[1].recipe, r);
-    free(c.recipe[1]);
-    c.recipe[1] = r;
-    for (unsigned i = 0; i < 4; i++)
-        add_record(&t, &c.a, 1, RECORD);
+    fwd_socket_set(c.g.tables, 0, &peel);
+    for (unsigned i = 0; i < 5; i++) {
+        size_t size = i < 4 ? RECORD : 200; /* the last one is short */
+        make_record(&c.a, 1, size, bytes + 4);
+        train_add(&t, bytes, size + 4);
+    }
     train_deliver(&t, &c.g, 0, 'a', &crossed);
-    assert_int_equal(outs_kind(&crossed, FORWARD_SEND), 4);
-    for (unsigned i = 0; i < 4; i++)
-        assert_memory_equal(crossed.item[i].packet->data, "OVER\xC0", 5);
-    outs_free(&crossed);
+    assert_int_equal(crossed.count, 1);
+    assert_int_equal(crossed.item[0].packet->run, RECORD);
+    assert_int_equal(crossed.item[0].packet->size, 4 * RECORD + 200);
+    side_carry(&crossed, &c.b, 'g', &got);
+    assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), 5);
+    outs_free(&got);
+    assert_int_equal(side_drops_all(&c.g) + side_drops_all(&c.b), 0);
     chain_done(&c);
 }
 
@@ -468,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_gateway_refuses_runs),
         cmocka_unit_test(test_gateway_and_ports_of_lanes),
         cmocka_unit_test(test_gateway_into_another_recipe),
+        cmocka_unit_test(test_gateway_out_of_another_recipe),
     };
     return cmocka_run_group_tests_name("path_forward_run", tests, NULL, NULL);
 }

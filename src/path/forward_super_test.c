@@ -401,26 +401,81 @@ static void test_parked(void **state)
     pair_done(&x);
 }
 
-/* A recipe that puts something before each record: each is a datagram of its own. */
-static void test_recipe_with_prepend(void **state)
+/* "OVER", and the length of the record behind it; `sequence`: or a number that counts. */
+static struct recipe *over_recipe(char to, uint64_t *sequence)
+{
+    struct recipe *r = base_calloc(1, sizeof *r);
+    struct endpoint remote = side_endpoint(to);
+    struct recipe_patch patch = {.kind = sequence ? PATCH_SEQUENCE16 : PATCH_LENGTH16,
+                                 .at = 4,
+                                 .from = 6,
+                                 .sequence = sequence};
+    recipe_begin(r);
+    assert_true(recipe_add_prepend(r, "OVER\0\0", 6, &patch, 1));
+    assert_true(recipe_add_send(r, 0, NULL, &remote, 0));
+    r->mtu = 1400;
+    assert_true(recipe_valid(r));
+    return r;
+}
+
+/* What a recipe puts before each record goes into the run, and is found there at the other end. */
+static void test_recipe_with_front(void **state)
+{
+    static const uint8_t over[6] = "OVER", mask[6] = {0xFF, 0xFF, 0xFF, 0xFF};
+    static const struct peel_table peel = {
+        .count = 1,
+        .peel = {{.first_low = 'O',
+                  .first_high = 'O',
+                  .count = 3,
+                  .step = {{.verb = PEEL_LENGTH16, .at = 4, .add = 6},
+                           {.verb = PEEL_STRIP, .size = 6, .compare = over, .mask = mask},
+                           {.verb = PEEL_RECORD}}}}};
+    for (unsigned workers = 1; workers < 3; workers++) {
+        struct pair x;
+        struct outs sent = {0}, got = {0};
+        struct stream s = to_peer(false, false), there = at_peer(&s);
+        struct side_settings settings = {
+            .open_checksums = true, .merge = true, .workers = workers, .lanes = workers + 1};
+        pair_init(&x, &settings);
+        fwd_socket_set(x.b.tables, 0, &peel);
+        side_replace_recipe(&x.a, over_recipe('b', NULL));
+        capture_super(&x.a, &s, &sent);
+        side_settle(&x.a, &sent);
+        assert_int_equal(assert_runs(&sent), stream_count(&s));
+        assert_int_equal(sent.count, 1);
+        const struct packet *p = sent.item[0].packet;
+        for (size_t at = 0; at < p->size; at += p->run) {
+            size_t size = p->size - at < p->run ? p->size - at : p->run;
+            assert_memory_equal(p->data + at, "OVER", 4);
+            assert_int_equal(p->data[at + 4] << 8 | p->data[at + 5], size - 6);
+            assert_int_equal(p->data[at + 6], 0xC0);
+        }
+        side_carry(&sent, &x.b, 'a', &got);
+        side_settle(&x.b, &got);
+        assert_int_equal(got.count, 1);
+        assert_super(&got.item[0], &there);
+        outs_free(&got);
+        assert_int_equal(side_drops_all(&x.a) + side_drops_all(&x.b), 0);
+        pair_done(&x);
+    }
+}
+
+/* A recipe that counts records: each is a datagram of its own. */
+static void test_recipe_that_counts(void **state)
 {
     struct pair x;
     struct outs sent = {0};
     struct stream s = to_peer(false, false);
+    uint64_t sequence = 7;
     pair_init(&x, &(struct side_settings){.open_checksums = true});
-    struct recipe *r = base_calloc(1, sizeof *r);
-    struct endpoint to = side_endpoint('b');
-    recipe_begin(r);
-    assert_true(recipe_add_prepend(r, "OVER", 4, NULL, 0));
-    assert_true(recipe_add_send(r, 0, NULL, &to, 0));
-    r->mtu = 1400;
-    side_replace_recipe(&x.a, r);
+    side_replace_recipe(&x.a, over_recipe('b', &sequence));
     capture_super(&x.a, &s, &sent);
     assert_int_equal(sent.count, stream_count(&s));
     for (unsigned i = 0; i < sent.count; i++) {
         const struct packet *p = sent.item[i].packet;
         assert_int_equal(p->run, 0);
-        assert_memory_equal(p->data, "OVER\xC0", 5);
+        assert_memory_equal(p->data, "OVER", 4);
+        assert_int_equal(p->data[5], 7 + i);
     }
     outs_free(&sent);
     pair_done(&x);
@@ -440,7 +495,8 @@ int main(void)
         cmocka_unit_test(test_no_buffers),
         cmocka_unit_test(test_key_is_spent_in_the_middle),
         cmocka_unit_test(test_parked),
-        cmocka_unit_test(test_recipe_with_prepend),
+        cmocka_unit_test(test_recipe_with_front),
+        cmocka_unit_test(test_recipe_that_counts),
     };
     return cmocka_run_group_tests_name("path_forward_super", tests, NULL, NULL);
 }

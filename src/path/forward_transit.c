@@ -84,7 +84,8 @@ static struct fwd_transit *transit_of(struct forward *f, const struct arrival *f
     if (!label || !label->transit || !judge(label->transit, from, &h, &by, &reason))
         return NULL;
     const struct recipe *in = fwd_tunnel_recipe(label->transit->in);
-    if (!forward_recipe_is_plain(by) || !in || in->transform || size > forward_recipe_mtu(by))
+    size_t front;
+    if (!recipe_has_front(by, &front) || !in || in->transform || size > forward_recipe_mtu(by))
         return NULL;
     if (*out && *out != by)
         return NULL;
@@ -116,6 +117,32 @@ static void count_ways(const struct packet *p, struct fwd_transit *const *way, u
     }
 }
 
+/* Each record behind its front, in as many runs as it takes. */
+static void send_behind_fronts(struct forward *f, const struct recipe *out, const struct packet *p,
+                               size_t front)
+{
+    size_t stride = p->run + front, most = PACKET_RUN_SIZE / stride;
+    struct packet *run = NULL;
+    for (size_t at = 0; at < p->size; at += p->run) {
+        size_t left = p->size - at, size = left < p->run ? left : p->run;
+        if (run && run->size / stride >= most) {
+            forward_send_ready(f, out, p->arrival.ecn, 0, run);
+            run = NULL;
+        }
+        if (!run && !(run = packet_take(f->pool))) {
+            drop_count(&f->drops, DROP_NO_BUFFER);
+            continue;
+        }
+        uint8_t *to = run->data + run->size + front;
+        memcpy(to, p->data + at, size);
+        recipe_write_front(out, to, size);
+        run->run = run->size ? (uint16_t)stride : 0; /* of one datagram: none */
+        run->size += front + size;
+    }
+    if (run)
+        forward_send_ready(f, out, p->arrival.ecn, 0, run);
+}
+
 bool forward_transit_run(struct forward *f, instant now, struct packet *p)
 {
     struct fwd_transit *way[PACKET_COUNT_MAX];
@@ -131,6 +158,13 @@ bool forward_transit_run(struct forward *f, instant now, struct packet *p)
     }
     swap_labels(p, way, count);
     count_ways(p, way, count, now);
-    forward_send(f, out, p->arrival.ecn, p);
+    size_t front;
+    recipe_has_front(out, &front);
+    if (front) {
+        send_behind_fronts(f, out, p, front);
+        packet_give_back(p);
+    } else {
+        forward_send(f, out, p->arrival.ecn, p);
+    }
     return true;
 }

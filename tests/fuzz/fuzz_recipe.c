@@ -170,7 +170,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const struct recipe *recipe = NULL;
     enum drop_reason reason = DROP_COUNT;
-    switch (peel_run(&table, p, &recipe, &reason)) {
+    size_t front = 0;
+    bool looked = peel_look(&table, data, size, &front);
+    enum peel_result result = peel_run(&table, p, &recipe, &reason);
+    /* Who only looks finds what who peels finds. */
+    require(!looked || (result == PEEL_IS_RECORD && p->size + front == size));
+    switch (result) {
     case PEEL_IS_RECORD:
         if (data[0] == ROUTED)
             check_peeled(p, data, size, 12, 12);
