@@ -15,7 +15,6 @@
 /* `config check` sees what the daemon will see: the text, the settings of overlay modules, and the
  * key and secret files with their permissions.  Nothing is changed and no daemon is asked. */
 
-#define FILE_MAX  4096
 #define TYPES_MAX 32
 #define ERR_SIZE  1024
 
@@ -46,40 +45,27 @@ static bool complain_at(const struct config *c, struct config_where where, const
     return false;
 }
 
-static bool check_options(const struct config *c, const struct config_overlay *o)
+static bool check_overlay(const struct config *c, const struct config_overlay *o)
 {
-    char err[ERR_SIZE];
-    const struct overlay_class *class = overlay_class_find(o->type);
-    bool good = true;
-    for (unsigned i = 0; class && i < o->option_count; i++) {
-        struct overlay_option option = {o->options[i].key, o->options[i].value};
-        if (overlay_options_fault(class, &option, 1, err, sizeof err))
-            good = complain_at(c, o->options[i].where, err);
-    }
-    return good;
+    struct config_error fault;
+    return !overlay_config_fault(o, &fault) || complain_at(c, fault.where, fault.text);
 }
 
-enum kind { KEY, SECRET };
-
 /* Reads one key or secret as the daemon would. */
-static bool check_file(const struct config *c, const struct config_text *file, enum kind kind)
+static bool check_file(const struct config *c, const struct config_text *file,
+                       enum config_file kind)
 {
     char err[ERR_SIZE], *text;
-    uint8_t bytes[CRYPTO_KEY];
+    uint8_t bytes[CONFIG_SECRET];
     size_t size;
-    const char *reason;
-    if (linux_file_read(file->text, LINUX_FILE_SECRET, FILE_MAX, &text, &size, err, sizeof err))
+    if (linux_file_read(file->text, LINUX_FILE_SECRET, CONFIG_FILE_MAX, &text, &size, err,
+                        sizeof err))
         return complain_at(c, file->where, err);
-    bool good = kind == KEY ? crypto_ed25519_from_pem(text, size, bytes, &reason)
-                            : config_secret_parse(text, size, bytes, &reason);
+    bool good = config_file_parse(kind, file->text, text, size, bytes, err, sizeof err);
     crypto_wipe(text, size);
     crypto_wipe(bytes, sizeof bytes);
     free(text);
-    if (good)
-        return true;
-    snprintf(err, sizeof err, "%s is not %s: %s", file->text,
-             kind == KEY ? "an identity key" : "a network secret", reason);
-    return complain_at(c, file->where, err);
+    return good || complain_at(c, file->where, err);
 }
 
 /* A key that no line names is made at the daemon's first start, so it may be missing. */
@@ -88,13 +74,13 @@ static bool check_files(const struct config *c)
     bool good = true;
     bool named = c->key.where.line;
     if (named || !access(c->key.text, F_OK))
-        good = check_file(c, &c->key, KEY);
+        good = check_file(c, &c->key, CONFIG_FILE_KEY);
     for (unsigned i = 0; i < c->overlay_count; i++) {
         const struct config_overlay *o = &c->overlays[i];
         if (strcmp(o->key.text, c->key.text))
-            good &= check_file(c, &o->key, KEY);
+            good &= check_file(c, &o->key, CONFIG_FILE_KEY);
         for (unsigned j = 0; j < o->secret_count; j++)
-            good &= check_file(c, &o->secrets[j], SECRET);
+            good &= check_file(c, &o->secrets[j], CONFIG_FILE_SECRET);
     }
     return good;
 }
@@ -109,7 +95,7 @@ int cli_config_check(struct cli *cli, int argc, char **argv)
         return CLI_CONFIG;
     bool good = true;
     for (unsigned i = 0; i < config->overlay_count; i++)
-        good &= check_options(config, &config->overlays[i]);
+        good &= check_overlay(config, &config->overlays[i]);
     if (!no_files)
         good &= check_files(config);
     if (good && cli->json)

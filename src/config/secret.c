@@ -1,5 +1,6 @@
 #include "config/secret.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -48,4 +49,21 @@ bool config_secret_parse(const char *text, size_t size, uint8_t ret[CONFIG_SECRE
     if (!good)
         return refuse(ret_reason, "not base64 of 32 bytes, as `ocala key new --network` writes it");
     return true;
+}
+
+bool config_file_parse(enum config_file kind, const char *path, const char *text, size_t size,
+                       uint8_t ret[CONFIG_SECRET], char *err, size_t err_size)
+{
+    const char *reason;
+    if (kind == CONFIG_FILE_SECRET) {
+        if (config_secret_parse(text, size, ret, &reason))
+            return true;
+        snprintf(err, err_size, "%s is not a network secret: %s", path, reason);
+    } else {
+        if (crypto_ed25519_from_pem(text, size, ret, &reason))
+            return true;
+        snprintf(err, err_size, "%s is not an identity key: %s; `ocala key new FILE` makes one",
+                 path, reason);
+    }
+    return false;
 }

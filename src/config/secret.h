@@ -14,4 +14,11 @@
 bool config_secret_parse(const char *text, size_t size, uint8_t ret[CONFIG_SECRET],
                          const char **ret_reason);
 
+/* The files with secrets that a configuration names, and what is said when one is not what it should be. */
+#define CONFIG_FILE_MAX 4096 /* bytes */
+enum config_file { CONFIG_FILE_KEY, CONFIG_FILE_SECRET };
+/* `ret`: the seed of the identity, or the network's secret.  False: `err` names the file and says what is wrong. */
+bool config_file_parse(enum config_file kind, const char *path, const char *text, size_t size,
+                       uint8_t ret[CONFIG_SECRET], char *err, size_t err_size);
+
 #endif

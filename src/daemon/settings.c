@@ -13,8 +13,7 @@
 #include "linux/files.h"
 #include "overlay/overlay.h"
 
-#define TYPES_MAX    32
-#define KEY_FILE_MAX 4096
+#define TYPES_MAX 32
 
 /* The daemon reads first by itself; after it dropped its privileges the helper may open what lies
  * beside the config. */
@@ -35,46 +34,26 @@ static int read_file(const char *path, enum linux_file_kind kind, size_t limit,
     return error;
 }
 
-static void free_secret(char *text, size_t size)
+static int file_read(enum config_file kind, const char *path, struct helper *helper,
+                     uint8_t ret[CONFIG_SECRET], char *err, size_t size)
 {
-    if (text)
-        crypto_wipe(text, size);
+    char *text;
+    size_t length;
+    int error =
+        read_file(path, LINUX_FILE_SECRET, CONFIG_FILE_MAX, helper, &text, &length, err, size);
+    if (error)
+        return error;
+    if (!config_file_parse(kind, path, text, length, ret, err, size))
+        error = -EINVAL;
+    crypto_wipe(text, length);
     free(text);
+    return error;
 }
 
 int daemon_key_read(const char *path, struct helper *helper, uint8_t ret_seed[32], char *err,
                     size_t size)
 {
-    char *text;
-    size_t length;
-    const char *reason;
-    int error = read_file(path, LINUX_FILE_SECRET, KEY_FILE_MAX, helper, &text, &length, err, size);
-    if (error)
-        return error;
-    if (!crypto_ed25519_from_pem(text, length, ret_seed, &reason)) {
-        snprintf(err, size, "%s is not an identity key: %s; `ocala key new FILE` makes one", path,
-                 reason);
-        error = -EINVAL;
-    }
-    free_secret(text, length);
-    return error;
-}
-
-static int secret_read(const char *path, struct helper *helper, uint8_t ret[32], char *err,
-                       size_t size)
-{
-    char *text;
-    size_t length;
-    int error = read_file(path, LINUX_FILE_SECRET, KEY_FILE_MAX, helper, &text, &length, err, size);
-    if (error)
-        return error;
-    const char *reason;
-    if (!config_secret_parse(text, length, ret, &reason)) {
-        snprintf(err, size, "%s does not hold a network secret: %s", path, reason);
-        error = -EINVAL;
-    }
-    free_secret(text, length);
-    return error;
+    return file_read(CONFIG_FILE_KEY, path, helper, ret_seed, err, size);
 }
 
 /* Puts "file:line:column: " in front of what is in `err`. */
@@ -97,22 +76,11 @@ static int read_overlay_files(struct daemon_settings *s, unsigned index, struct 
     else if ((error = daemon_key_read(o->key.text, helper, keys->seed, err, size)))
         return at(s->config, o->key.where, error, err, size);
     for (unsigned i = 0; i < o->secret_count; i++) {
-        error = secret_read(o->secrets[i].text, helper, keys->secret[i], err, size);
+        error =
+            file_read(CONFIG_FILE_SECRET, o->secrets[i].text, helper, keys->secret[i], err, size);
         if (error)
             return at(s->config, o->secrets[i].where, error, err, size);
         keys->secret_count++;
-    }
-    return 0;
-}
-
-static int check_options(const struct config *c, const struct config_overlay *o, char *err,
-                         size_t size)
-{
-    const struct overlay_class *class = overlay_class_find(o->type);
-    for (unsigned i = 0; class && i < o->option_count; i++) {
-        struct overlay_option option = {o->options[i].key, o->options[i].value};
-        if (overlay_options_fault(class, &option, 1, err, size))
-            return at(c, o->options[i].where, -EINVAL, err, size);
     }
     return 0;
 }
@@ -151,9 +119,13 @@ int daemon_settings_read(const char *file, struct helper *helper, struct daemon_
     s.keys = base_calloc(s.key_count, sizeof *s.keys);
     s.own_key = base_calloc(s.config->overlay_count, sizeof *s.own_key);
     for (unsigned i = 0; i < s.config->overlay_count && !error; i++) {
-        error = check_options(s.config, &s.config->overlays[i], err, size);
-        if (!error)
+        struct config_error fault = {.file = s.config->file};
+        if (overlay_config_fault(&s.config->overlays[i], &fault)) {
+            config_error_format(&fault, err, size);
+            error = -EINVAL;
+        } else {
             error = read_overlay_files(&s, i, helper, err, size);
+        }
     }
     if (error)
         daemon_settings_done(&s);

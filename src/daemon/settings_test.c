@@ -123,12 +123,19 @@ static void test_own_key_file(void **state)
     refused(text, -ENOENT, "ocala.yaml:5:10: ", "own.pem");
 }
 
+static void test_too_many_endpoints(void **state)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s    listen: ['0.0.0.0:7400', '0.0.0.0:7401']\n", good);
+    refused(text, -EINVAL, "ocala.yaml:5:13: ", "listens on 1 endpoint;");
+}
+
 static void test_bad_secret(void **state)
 {
     chmod(path_of("east.secret"), 0604);
     refused(good, -EACCES, "ocala.yaml:4:13: ", "chmod 600");
     put("east.secret", "short\n", 0600);
-    refused(good, -EINVAL, "ocala.yaml:4:13: ", "does not hold a network secret");
+    refused(good, -EINVAL, "ocala.yaml:4:13: ", "is not a network secret");
     put("east.secret", "", 0600);
     refused(good, -EINVAL, "ocala.yaml:4:13: ", "empty");
     unlink(path_of("east.secret"));
@@ -169,9 +176,11 @@ static void test_bad_config(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_own_key_file),
-        cmocka_unit_test(test_bad_secret), cmocka_unit_test(test_two_secrets),
-        cmocka_unit_test(test_bad_config)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good),
+                                       cmocka_unit_test(test_own_key_file),
+                                       cmocka_unit_test(test_too_many_endpoints),
+                                       cmocka_unit_test(test_bad_secret),
+                                       cmocka_unit_test(test_two_secrets),
+                                       cmocka_unit_test(test_bad_config)};
     return cmocka_run_group_tests_name("daemon_settings", tests, set_up, tear_down);
 }

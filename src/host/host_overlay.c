@@ -86,32 +86,14 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
 {
     const struct config_overlay *c = o->config;
     const struct overlay_class *class = overlay_class_find(c->type);
-    char buffer[256];
-    const char *fault, *reason = NULL;
+    struct config_error fault = {.file = h->config->file};
+    const char *reason = NULL;
 
-    if (!class) {
-        snprintf(error, size, "%s:%u:%u: this build has no overlay type '%s'", h->config->file,
-                 c->where.line, c->where.column, c->type);
-        return false;
-    }
-    if (c->listen_count > class->sockets) {
-        snprintf(error, size,
-                 "%s:%u:%u: an overlay of type %s listens on %u endpoint%s; list no more under "
-                 "`listen:`",
-                 h->config->file, c->listen_where.line, c->listen_where.column, class->name,
-                 class->sockets, class->sockets == 1 ? "" : "s");
+    if (overlay_config_fault(c, &fault)) {
+        config_error_format(&fault, error, size);
         return false;
     }
     copy_members(o);
-    fault = overlay_options_fault(class, o->options, c->option_count, buffer, sizeof buffer);
-    for (unsigned i = 0; !fault && i < o->member_count; i++)
-        fault = overlay_member_options_fault(class, o->members[i].options,
-                                             o->members[i].option_count, buffer, sizeof buffer);
-    if (fault) {
-        snprintf(error, size, "%s:%u:%u: %s: %s", h->config->file, c->where.line, c->where.column,
-                 c->instance, fault);
-        return false;
-    }
     o->first_socket = h->sockets;
     h->sockets = (uint16_t)(h->sockets + class->sockets);
     struct overlay_settings s = settings_of(h, o, h->config->timers.keepalive);

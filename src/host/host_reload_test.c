@@ -294,7 +294,7 @@ static void what_needs_a_restart(void **state)
         {"name: beta\noverlays:\n  - {instance: west.ip, listen: 10.0.0.2:7400, secret: s}\n", "",
          "overlays: east.ip leaves, overlays: west.ip comes"},
         {"name: beth\noverlays:\n  - {instance: east.ip, secret: s,\n"
-         "     listen: ['10.0.0.2:7400', '10.0.0.2:7409']}\n",
+         "     listen: 10.0.0.2:7409}\n",
          "", "name, east.ip name, east.ip listen"},
         {"name: beta\ntun: {mtu: 1300}\npolicy: [{peer: '*', allow: [udp/8]}]\noverlays:\n"
          "  - {instance: east.ip, listen: 10.0.0.2:7400, secret: s}\n",

@@ -14,18 +14,6 @@
 #include <string.h>
 #include <syslog.h>
 
-/* The daemon checks options with their lines before it calls; this is for owners that do not. */
-static const char *options_fault(const struct config_overlay *c, char *buffer, size_t size)
-{
-    const struct overlay_class *class = overlay_class_find(c->type);
-    const char *fault = class ? NULL : "this build has no such type of overlay";
-    for (unsigned i = 0; i < c->option_count && !fault; i++) {
-        struct overlay_option option = {.key = c->options[i].key, .value = c->options[i].value};
-        fault = overlay_options_fault(class, &option, 1, buffer, size);
-    }
-    return fault;
-}
-
 /* Which keys an instance has, by what is in the files. */
 static void compare_keys(struct host *h, const struct config *config,
                          const struct host_overlay_keys *keys, const int *from)
@@ -115,15 +103,12 @@ int host_reload(struct host *h, instant now, struct config *config,
                 const struct host_overlay_keys *keys, char *error, size_t error_size)
 {
     struct config *old = h->config;
-    char buffer[256];
 
     h->now = now;
     for (unsigned i = 0; i < config->overlay_count; i++) {
-        const struct config_overlay *c = &config->overlays[i];
-        const char *fault = options_fault(c, buffer, sizeof buffer);
-        if (fault) {
-            snprintf(error, error_size, "%s:%u:%u: %s: %s", config->file, c->where.line,
-                     c->where.column, c->instance, fault);
+        struct config_error fault = {.file = config->file};
+        if (overlay_config_fault(&config->overlays[i], &fault)) {
+            config_error_format(&fault, error, error_size);
             return -EINVAL;
         }
     }

@@ -214,6 +214,11 @@ const char *overlay_options_fault(const struct overlay_class *c,
 const char *overlay_member_options_fault(const struct overlay_class *c,
                                          const struct overlay_option *options, unsigned count,
                                          char *buffer, size_t size);
+/* Is there anything in an instance's section of the configuration that its type does not take?  Then *ret says what, and
+ * where (all but the file). */
+struct config_overlay;
+struct config_error;
+bool overlay_config_fault(const struct config_overlay *c, struct config_error *ret);
 /* Allocates, fills and inits an instance.  NULL: *ret_reason (static). */
 struct overlay *overlay_new(const struct overlay_class *c, const struct overlay_settings *s,
                             instant now, const char **ret_reason);

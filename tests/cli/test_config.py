@@ -56,6 +56,10 @@ class Config(Case):
         file = self.write("ocala.yaml", GOOD + "    options: {frobnicate: 1}\n")
         self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:15: ")
 
+    def test_endpoints_are_as_many_as_the_type_takes(self):
+        file = self.write("ocala.yaml", GOOD + "    listen: ['0.0.0.0:7400', '0.0.0.0:7401']\n")
+        self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:13: an overlay of type ip listens on 1 endpoint;")
+
     def test_secrets(self):
         file = self.write("ocala.yaml", GOOD)
         place = f"{file}:4:13: "

@@ -1,0 +1,52 @@
+/* What only an overlay's type can say about its section of the configuration: how many endpoints it listens on, which
+ * options there are.  One check for `ocala config check`, the start and a reload. */
+#include "overlay/overlay.h"
+
+#include <stdio.h>
+
+#include "config/config.h"
+
+static bool refuse(struct config_error *ret, struct config_where where, const char *reason)
+{
+    ret->where = where;
+    if (reason != ret->text)
+        snprintf(ret->text, sizeof ret->text, "%s", reason);
+    return true;
+}
+
+typedef const char *options_fault(const struct overlay_class *class,
+                                  const struct overlay_option *options, unsigned count,
+                                  char *buffer, size_t size);
+
+/* One by one, so that the line is known. */
+static bool options_wrong(const struct overlay_class *class, const struct config_option *options,
+                          unsigned count, options_fault *fault, struct config_error *ret)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct overlay_option option = {.key = options[i].key, .value = options[i].value};
+        const char *reason = fault(class, &option, 1, ret->text, sizeof ret->text);
+        if (reason)
+            return refuse(ret, options[i].where, reason);
+    }
+    return false;
+}
+
+bool overlay_config_fault(const struct config_overlay *c, struct config_error *ret)
+{
+    const struct overlay_class *class = overlay_class_find(c->type);
+    if (!class)
+        return refuse(ret, c->where, "this build has no such type of overlay");
+    if (c->listen_count > class->sockets) {
+        snprintf(ret->text, sizeof ret->text,
+                 "an overlay of type %s listens on %u endpoint%s; list no more under `listen:`",
+                 class->name, class->sockets, class->sockets == 1 ? "" : "s");
+        return refuse(ret, c->listen_where, ret->text);
+    }
+    if (options_wrong(class, c->options, c->option_count, overlay_options_fault, ret))
+        return true;
+    for (unsigned i = 0; i < c->member_count; i++)
+        if (options_wrong(class, c->members[i].options, c->members[i].option_count,
+                          overlay_member_options_fault, ret))
+            return true;
+    return false;
+}
