@@ -44,6 +44,8 @@ int cli_handle(struct cli *cli, int argc, char **argv);
 int cli_overlay(struct cli *cli, int argc, char **argv);
 int cli_dns(struct cli *cli, int argc, char **argv);
 int cli_dns_doctor(struct cli *cli, int argc, char **argv);
+int cli_i3(struct cli *cli, int argc, char **argv);
+int cli_i3_server(struct cli *cli, int argc, char **argv);
 int cli_log(struct cli *cli, int argc, char **argv);
 int cli_drops(struct cli *cli, int argc, char **argv);
 int cli_metrics(struct cli *cli, int argc, char **argv);

@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 
-/* `ocala run` is `ocalad --run`: the daemon of one program, which ends with it.  It takes this
- * process over, so its exit status is ours. */
+/* `ocala run` is `ocalad --run`: the daemon of one program, which ends with it.  `ocala i3-server`
+ * is `ocalad --i3-server`.  Both take this process over, so their exit status is ours. */
 
 /* Tries the daemon at `folder`/`name`; returns only when it is not there. */
 static void try_daemon(const char *folder, const char *name, char **argv)
@@ -37,6 +37,16 @@ static int become_daemon(char **argv)
     cli_complain("cannot start ocalad: %s; it belongs beside `ocala` or into a folder of $PATH",
                  strerror(errno));
     return CLI_FAILED;
+}
+
+int cli_i3_server(struct cli *cli, int argc, char **argv)
+{
+    static char name[] = "ocalad", server[] = "--i3-server";
+    char **daemon = base_calloc((size_t)argc + 3, sizeof *daemon);
+    daemon[0] = name;
+    daemon[1] = server;
+    memcpy(daemon + 2, argv, (size_t)argc * sizeof *daemon);
+    return become_daemon(daemon);
 }
 
 int cli_run(struct cli *cli, int argc, char **argv)

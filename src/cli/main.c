@@ -6,7 +6,7 @@
 
 /* Commands are rows of one table: dispatch and both usage texts come from it.  Options that every
  * command knows (--json, --socket, --help) are taken out of the words first, wherever they stand;
- * behind `run` only in front of the program, whose own options are its own. */
+ * behind `run` only in front of the program, whose own options are its own; so with `i3-server`. */
 
 static const struct cli_command commands[] = {
     {"run", cli_run, "[--config FILE] [--] PROGRAM [ARGUMENT...]",
@@ -20,6 +20,9 @@ static const struct cli_command commands[] = {
     {"overlay", cli_overlay, "", "list overlays, their members and links"},
     {"dns", cli_dns, "", "who resolves what, and how questions come to the daemon"},
     {"dns doctor", cli_dns_doctor, "", "what is in the way of overlay names, and what to do"},
+    {"i3", cli_i3, "", "the i3 server of the daemon: its ring, triggers and counters"},
+    {"i3-server", cli_i3_server, "--listen ADDRESS[:PORT] [OPTION...]",
+     "run a server of the i3 overlay (`ocala i3-server --help`)"},
     {"log", cli_log, "[LEVEL | AREA=LEVEL]...", "how much the daemon logs; with words: set it"},
     {"drops", cli_drops, "[--all]", "dropped packets by reason"},
     {"metrics", cli_metrics, "", "all counters"},
@@ -93,8 +96,9 @@ static bool take_globals(struct cli *cli, int *argc, char **argv, bool *ret_help
             cli->socket = argv[i];
         } else {
             argv[kept++] = argv[i];
-            /* `run` keeps what follows it. */
-            if ((kept == 1 && !strcmp(word, "run")) || !strcmp(word, "--"))
+            /* `run` and `i3-server` keep what follows them. */
+            if ((kept == 1 && (!strcmp(word, "run") || !strcmp(word, "i3-server"))) ||
+                !strcmp(word, "--"))
                 taking = false;
         }
     }

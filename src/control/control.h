@@ -39,6 +39,7 @@ enum control_level { CONTROL_READ, CONTROL_CHANGE };
     X(KEY, "key", READ, "list the keys that names are bound to")                                   \
     X(KEY_FORGET, "key.forget", CHANGE, "forget the key that a name is bound to")                  \
     X(DNS, "dns", READ, "how programs' questions for names come here")                             \
+    X(I3, "i3", READ, "the i3 server of this process: ring, triggers, counters")                   \
     X(LOG, "log", READ, "how much is logged, by area")                                             \
     X(LOG_SET, "log.set", CHANGE, "log more or less from now on")                                  \
     X(DROPS, "drops", READ, "dropped packets by reason")                                           \

@@ -86,7 +86,7 @@ static void on_bytes(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     daemon_pump(d);
 }
 
-static bool may_change(const struct daemon_control *s, uv_pipe_t *pipe)
+bool daemon_control_may_change(uv_pipe_t *pipe, uid_t starter)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -94,7 +94,7 @@ static bool may_change(const struct daemon_control *s, uv_pipe_t *pipe)
     if (uv_fileno((uv_handle_t *)pipe, &fd) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || size != sizeof peer)
         return false;
-    return peer.uid == 0 || peer.uid == geteuid() || peer.uid == s->starter;
+    return peer.uid == 0 || peer.uid == geteuid() || peer.uid == starter;
 }
 
 static void on_client(uv_stream_t *server, int status)
@@ -113,7 +113,7 @@ static void on_client(uv_stream_t *server, int status)
         client_close(c);
         return;
     }
-    host_control_open(d->host, c->id, may_change(s, &c->pipe));
+    host_control_open(d->host, c->id, daemon_control_may_change(&c->pipe, s->starter));
     daemon_pump(d);
 }
 

@@ -163,6 +163,8 @@ void daemon_upstream_send(struct daemon *d, instant now, const struct host_out *
 
 /* ---- control_socket.c ---- */
 
+/* Of a connection: is it root's, this process's user's, or `starter`'s? */
+bool daemon_control_may_change(uv_pipe_t *pipe, uid_t starter);
 /* Makes a control socket ourselves, where the helper does not.  A socket that nobody listens on any
  * more is replaced. */
 int daemon_control_bind(const char *path, const char *group, int *ret_fd, char *err, size_t size);

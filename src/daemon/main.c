@@ -33,6 +33,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "daemon/i3_port.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "io/clock.h"
@@ -395,6 +396,8 @@ int main(int argc, char **argv)
     static struct daemon d;
     struct daemon_options options;
     char err[DAEMON_ERROR_TEXT] = "it could not start";
+    if (argc > 1 && !strcmp(argv[1], "--i3-server"))
+        return daemon_i3_main(argc - 1, argv + 1);
     int status = daemon_options_parse(argc, argv, &options);
     if (status >= 0)
         return status;

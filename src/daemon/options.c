@@ -8,6 +8,7 @@
 static const char usage[] =
     "Usage: ocalad [OPTION...]\n"
     "       ocalad [OPTION...] --run -- PROGRAM [ARGUMENT...]\n"
+    "       ocalad --i3-server --listen ADDRESS[:PORT] [OPTION...]\n"
     "\n"
     "The daemon that lets programs reach hosts on overlay networks by name.\n"
     "\n"

@@ -176,6 +176,8 @@ struct host_owner {
     const char *(*log_set)(void *self, const char *setting);
     /* The same for `dns`: how programs' questions come to us. */
     const char *(*dns)(void *self);
+    /* The i3 server of this process, for `i3`; NULL when there is none. */
+    const char *(*i3)(void *self);
     /* Does a program still have a connection to a handle's address?  Then it is not given to another host. */
     bool (*address_in_use)(void *self, const struct ip_address *address);
 };

@@ -115,6 +115,16 @@ static void config_reply(struct host *h, const struct control_out *o)
     free(text);
 }
 
+static void i3_reply(struct host *h, const struct control_out *o)
+{
+    const char *text = h->owner.i3 ? h->owner.i3(h->owner.self) : NULL;
+    if (text)
+        reply(h, o, json_loads(text, 0, NULL));
+    else
+        fail(h, o, CONTROL_ERROR_NOT_FOUND, "no i3 server runs inside this daemon",
+             "configure `i3_server`, or name the socket of one that runs by itself with --socket");
+}
+
 /* Levels belong to whoever writes the lines; he shows them in `status` as well. */
 static void log_reply(struct host *h, const struct control_out *o)
 {
@@ -181,6 +191,9 @@ void host_control_out(struct host *h, const struct control_out *o)
         break;
     case CONTROL_DNS:
         reply(h, o, describe_dns(h));
+        break;
+    case CONTROL_I3:
+        i3_reply(h, o);
         break;
     case CONTROL_LOG:
         log_reply(h, o);

@@ -1,0 +1,181 @@
+/* The command line of `ocalad --i3-server`. */
+#include "daemon/i3_options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/secret.h"
+#include "crypto/crypto.h"
+#include "daemon/log.h"
+#include "daemon/options.h"
+#include "linux/files.h"
+
+static const char usage[] =
+    "Usage: ocala i3-server --listen ADDRESS[:PORT] [OPTION...]\n"
+    "\n"
+    "A server of the i3 overlay: keeps the triggers of hosts and passes their packets on.\n"
+    "\n"
+    "  -l, --listen ADDRESS[:PORT]  for clients: an address of this machine (port 5610)\n"
+    "  -r, --ring PORT              for other servers, at the same address (default: one more)\n"
+    "  -s, --seed ADDRESS:PORT      the ring port of a server to join; several times for more\n"
+    "      --id HEX                 place on the ring: 40 hexadecimal digits (default: from the\n"
+    "                               address, the same after each start)\n"
+    "      --secret FILE            secret of the ring, from `ocala key new --network`: only "
+    "servers\n"
+    "                               that have it take part (no originals); triggers are copied\n"
+    "      --triggers N             most triggers kept (1000000)\n"
+    "      --per-client N           most triggers of one address, 0: no limit (10000)\n"
+    "      --requests N             inserts a second from one address, 0: no limit (1000)\n"
+    "      --per-address N          servers of the ring at one address, 0: no limit (64)\n"
+    "      --control PATH           answer `ocala --socket PATH i3`\n"
+    "      --ready-file PATH        create PATH, with the process id in it, when it serves\n"
+    "      --log-level LEVEL        error, warning, notice (default), info or debug\n"
+    "      --no-sandbox             neither seccomp nor landlock\n"
+    "  -h, --help                   print this\n";
+
+static int misused(const char *what, const char *on)
+{
+    fprintf(stderr, "ocala i3-server: %s%s\nTry 'ocala i3-server --help'.\n", what, on);
+    return EXIT_USAGE;
+}
+
+static bool read_number(const char *text, unsigned most, unsigned *ret)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || value > most)
+        return false;
+    *ret = (unsigned)value;
+    return true;
+}
+
+static bool is_wildcard(const struct endpoint *e)
+{
+    static const uint8_t none[16];
+    return !memcmp(e->ip.bytes, none, sizeof none);
+}
+
+static int read_secret(const char *path, struct daemon_i3_settings *s)
+{
+    char *text, err[512];
+    const char *reason = NULL;
+    size_t size;
+    if (linux_file_read(path, LINUX_FILE_SECRET, 4096, &text, &size, err, sizeof err)) {
+        fprintf(stderr, "ocala i3-server: %s\n", err);
+        return EXIT_CONFIG;
+    }
+    s->closed = config_secret_parse(text, size, s->secret, &reason);
+    crypto_wipe(text, size);
+    free(text);
+    if (s->closed)
+        return -1;
+    fprintf(stderr, "ocala i3-server: %s: %s\n", path, reason);
+    return EXIT_CONFIG;
+}
+
+static int add_seed(const char *text, struct daemon_i3_settings *s)
+{
+    if (s->seeds == CHORD_SEEDS_MAX)
+        return misused("more seeds than it would ask", "");
+    if (!endpoint_parse(text, 0, &s->seed[s->seeds]))
+        return misused("--seed is ADDRESS:PORT, not ", text);
+    s->seeds++;
+    return -1;
+}
+
+/* -1: go on. */
+static int take(int option, struct i3_options *ret, unsigned *ring)
+{
+    struct daemon_i3_settings *s = &ret->settings;
+    switch (option) {
+    case 'l':
+        if (endpoint_parse(optarg, DAEMON_I3_PORT, &s->at) && !is_wildcard(&s->at))
+            return -1;
+        return misused("--listen is one address of this machine (others are told it), not ",
+                       optarg);
+    case 'r':
+        return read_number(optarg, UINT16_MAX, ring) && *ring
+                   ? -1
+                   : misused("--ring is a port, not ", optarg);
+    case 's':
+        return add_seed(optarg, s);
+    case I3_OPTION_ID:
+        s->has_id = chord_id_parse(optarg, &s->id);
+        return s->has_id ? -1 : misused("--id is 40 lower-case hexadecimal digits, not ", optarg);
+    case I3_OPTION_SECRET:
+        return read_secret(optarg, s);
+    case I3_OPTION_TRIGGERS:
+        return read_number(optarg, 100000000, &s->triggers) && s->triggers
+                   ? -1
+                   : misused("--triggers is a number from 1 to 100000000, not ", optarg);
+    case I3_OPTION_PER_CLIENT:
+        return read_number(optarg, UINT32_MAX, &s->per_client)
+                   ? -1
+                   : misused("--per-client is a number, not ", optarg);
+    case I3_OPTION_REQUESTS:
+        return read_number(optarg, UINT32_MAX, &s->requests)
+                   ? -1
+                   : misused("--requests is a number, not ", optarg);
+    case I3_OPTION_PER_ADDRESS:
+        return read_number(optarg, UINT32_MAX, &s->per_address)
+                   ? -1
+                   : misused("--per-address is a number, not ", optarg);
+    case I3_OPTION_CONTROL:
+        ret->control = optarg;
+        return -1;
+    case I3_OPTION_READY:
+        ret->ready_file = optarg;
+        return -1;
+    case I3_OPTION_LEVEL:
+        ret->log_level = daemon_log_level(optarg);
+        return ret->log_level >= 0 ? -1 : misused("no such log level: ", optarg);
+    case I3_OPTION_NO_SANDBOX:
+        ret->no_sandbox = true;
+        return -1;
+    case 'h':
+        fputs(usage, stdout);
+        return EXIT_OK;
+    }
+    return misused("it does not know that", ""); /* getopt has said what is wrong */
+}
+
+int i3_options_parse(int argc, char **argv, struct i3_options *ret)
+{
+    static const struct option known[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"ring", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"id", required_argument, NULL, I3_OPTION_ID},
+        {"secret", required_argument, NULL, I3_OPTION_SECRET},
+        {"triggers", required_argument, NULL, I3_OPTION_TRIGGERS},
+        {"per-client", required_argument, NULL, I3_OPTION_PER_CLIENT},
+        {"requests", required_argument, NULL, I3_OPTION_REQUESTS},
+        {"per-address", required_argument, NULL, I3_OPTION_PER_ADDRESS},
+        {"control", required_argument, NULL, I3_OPTION_CONTROL},
+        {"ready-file", required_argument, NULL, I3_OPTION_READY},
+        {"log-level", required_argument, NULL, I3_OPTION_LEVEL},
+        {"no-sandbox", no_argument, NULL, I3_OPTION_NO_SANDBOX},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    unsigned ring = 0;
+    *ret = (struct i3_options){.log_level = LOG_NOTICE};
+    daemon_i3_settings_init(&ret->settings);
+    for (int c; (c = getopt_long(argc, argv, "l:r:s:h", known, NULL)) != -1;) {
+        int status = take(c, ret, &ring);
+        if (status >= 0)
+            return status;
+    }
+    struct daemon_i3_settings *s = &ret->settings;
+    if (optind < argc)
+        return misused("what to do with ", argv[optind]);
+    if (!s->at.port)
+        return misused("--listen is missing: at which address?", "");
+    if (s->at.ip.family == 6 && !s->closed)
+        return misused("IPv6 needs a ring with a --secret: originals do not speak it", "");
+    s->ring = s->at;
+    s->ring.port = (uint16_t)(ring ? ring : s->at.port + 1u);
+    return -1;
+}
