@@ -89,6 +89,7 @@ void path_engine_free(struct path_engine *e)
     for (uint32_t i = 0; i < e->slot_range; i++)
         if (slot_path(e, i))
             path_free(e, slot_path(e, i));
+    neighbours_release_wanted(e);
     require(!e->tunnels.count && !e->peers && !e->slots_used);
     while (e->out_first) {
         struct out_node *n = e->out_first;

@@ -211,6 +211,15 @@ void path_link_want(struct path_engine *e, instant now, unsigned instance, const
         neighbour_link_failed(e, n);
 }
 
+void neighbours_release_wanted(struct path_engine *e)
+{
+    struct hash_walk walk = {0};
+    struct neighbour *n;
+    while ((n = neighbour_each(e, &walk)))
+        if (n->wanted)
+            neighbour_release(e, n);
+}
+
 bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit)
 {
     if (n->link)

@@ -410,6 +410,8 @@ uint16_t neighbour_record_mtu(const struct neighbour *n);
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r);
 /* Makes sure that a link is being opened, which may take until `limit`; true when one is up. */
 bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit);
+/* Nobody wants anything any more: the engine ends. */
+void neighbours_release_wanted(struct path_engine *e);
 /* Another link, or none (NULL). */
 void neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path *link);
 /* A link that the module wanted could not be had. */
