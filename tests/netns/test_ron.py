@@ -48,7 +48,7 @@ def cut(machine, other):
     """Nothing that `other` sends comes to `machine` any more."""
     address = f"10.1.0.{NAMES.index(other.name) + 1}"
     machine.run(["nft", "-f", "-"], check=True, input=(
-        "table inet cut { chain in { type filter hook input priority -300; } }\n"
+        "table inet cut { chain in { type filter hook input priority -300; }; }\n"
         f"add rule inet cut in ip saddr {address} drop\n"))
 
 
@@ -60,7 +60,7 @@ def heal(*machines):
 def way(machine, other):
     """How explain tells the way to `other`."""
     steps = machine.explain(name(other))["steps"]
-    return next((s["text"] for s in steps if s["what"] == "link"), "")
+    return next((s["text"] for s in steps if s["what"] == "tunnel"), "")
 
 
 def await_way(machine, other, text, limit=60):
@@ -95,7 +95,6 @@ def a_cut_is_routed_around(_=None):
         await_way(alpha, beta, "by way of gamma", 40)
         await_way(beta, alpha, "by way of gamma", 40)
         assert alpha.ping(name(beta), count=3)
-        assert "test" or beta.curl
         last = ping.log().strip().splitlines()[-1]
         wait_until(lambda: ping.log().strip().splitlines()[-1] != last, 20, "ping to go on")
         heal(alpha, beta)

@@ -365,7 +365,7 @@ static void ron_link_message(struct overlay *o, instant now, uint32_t tunnel,
         ron_probe_heard(r, now, m, from, bytes, size);
         break;
     case RON_ROW:
-        ron_row_heard(r, now, m, bytes, size);
+        ron_row_heard(r, now, m, ron_arrival_hop(from), bytes, size);
         break;
     case RON_MEMBERS:
         ron_news_heard(r, now, m, bytes, size);

@@ -294,8 +294,8 @@ void ron_probe_heard(struct ron *r, instant now, struct ron_member *from,
 
 /* ron_row.c */
 size_t ron_row_make(struct ron *r, instant now, struct ron_member *to);
-void ron_row_heard(struct ron *r, instant now, struct ron_member *from, const uint8_t *bytes,
-                   size_t size);
+void ron_row_heard(struct ron *r, instant now, struct ron_member *from, uint32_t hop,
+                   const uint8_t *bytes, size_t size);
 /* What a member said about the way from it to `id`; NULL: nothing, or too long ago. */
 const struct ron_entry *ron_row_entry(const struct ron *r, const struct ron_member *of,
                                       uint32_t id);

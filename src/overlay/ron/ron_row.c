@@ -18,7 +18,7 @@ size_t ron_row_make(struct ron *r, instant now, struct ron_member *to)
     ron_row_begin(&w, ++r->row_sequence);
     for (struct ron_member *m = r->members; m && count < RON_ROW_MAX; m = m->by_host.next) {
         const struct ron_measure *x = &m->near.measure;
-        if (!x->rtt)
+        if (!x->rtt && !x->outage)
             continue;
         instant rtt = x->rtt / MICROSECOND;
         struct ron_entry e = {.id = m->id,
@@ -49,12 +49,22 @@ const struct ron_entry *ron_row_entry(const struct ron *r, const struct ron_memb
     return low < of->row_count && of->row[low].id == id ? &of->row[low] : NULL;
 }
 
-/* Somebody says of us that there is no way, or of a way that we use through it. */
-static void news_in_row(struct ron *r, instant now, struct ron_member *from)
+/* The neighbour found no way straight to us.  When it says so through a hop it has gone round already, and what we send the
+ * straight way is lost until we do the same; an answer to our own probe says otherwise soon enough. */
+static void no_way_to_us(struct ron *r, instant now, struct ron_member *from, uint32_t hop)
 {
     const struct ron_entry *us = ron_row_entry(r, from, r->id);
-    if (us && us->rtt == RON_NO_WAY && !from->near.measure.outage)
+    if (!us || us->rtt != RON_NO_WAY || from->near.measure.outage)
+        return;
+    if (hop && !from->hop)
+        ron_route_failed(r, now, from);
+    else
         ron_probe_now(r, now, from, &from->near);
+}
+
+/* It may know members that we do not, and vouches that those it measured are alive. */
+static void news_in_row(struct ron *r, instant now, struct ron_member *from)
+{
     for (unsigned i = 0; i < from->row_count; i++) {
         struct ron_member *m = ron_member_by_id(r, from->row[i].id);
         if (!m && from->row[i].id != r->id && !from->ask && from->row[i].rtt != RON_NO_WAY) {
@@ -67,8 +77,8 @@ static void news_in_row(struct ron *r, instant now, struct ron_member *from)
     }
 }
 
-void ron_row_heard(struct ron *r, instant now, struct ron_member *from, const uint8_t *bytes,
-                   size_t size)
+void ron_row_heard(struct ron *r, instant now, struct ron_member *from, uint32_t hop,
+                   const uint8_t *bytes, size_t size)
 {
     uint32_t sequence;
     unsigned count;
@@ -88,6 +98,7 @@ void ron_row_heard(struct ron *r, instant now, struct ron_member *from, const ui
     from->row_sequence = sequence;
     from->row_heard = now;
     news_in_row(r, now, from);
+    no_way_to_us(r, now, from, hop);
     ron_routes_by(r, now, from->id);
 }
 
