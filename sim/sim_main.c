@@ -10,6 +10,7 @@
 #include "sim/sim_expect.h"
 #include "sim/sim_host.h"
 #include "sim/sim_script.h"
+#include "sim/sim_shrink.h"
 
 #define FILE_MAX (1 << 20)
 
@@ -17,29 +18,32 @@ struct options {
     uint64_t first, last; /* seeds */
     const char *trace;
     bool verbose, hash_only, twice, summary;
-    const char *golden, *measures;
+    const char *golden, *measures, *shrink;
 };
 
 static void usage(FILE *f)
 {
-    fprintf(f,
-            "usage: ocala-sim [OPTION...] FILE...\n"
-            "\n"
-            "Runs scenario files in a simulated network (doc/simulator.md).\n"
-            "\n"
-            "  --seed N        seed of the run (1)\n"
-            "  --seeds A-B     one run for each seed\n"
-            "  --trace FILE    the trace of the (last) run as JSON lines; - for standard output\n"
-            "  --summary       what was sent, how long answers took, how long nothing came\n"
-            "  --measures FILE the same as JSON, of the (last) run: for sim/plot.py\n"
-            "  --twice         each run twice: the traces must be the same\n"
-            "  --golden FILE   the trace's hash must be the one in FILE\n"
-            "  --hash          print the hash of each trace and nothing else\n"
-            "  --verbose       what scenarios say\n"
-            "  --verbs         list the statements of scenario files\n"
-            "  --help          this\n"
-            "\n"
-            "Exit status: 0 all scenarios held, 1 one did not, 2 usage.\n");
+    fprintf(
+        f,
+        "usage: ocala-sim [OPTION...] FILE...\n"
+        "\n"
+        "Runs scenario files in a simulated network (doc/simulator.md).\n"
+        "\n"
+        "  --seed N        seed of the run (1)\n"
+        "  --seeds A-B     one run for each seed\n"
+        "  --trace FILE    the trace of the (last) run as JSON lines; - for standard output\n"
+        "  --summary       what was sent, how long answers took, how long nothing came\n"
+        "  --measures FILE the same as JSON, of the (last) run: for sim/plot.py\n"
+        "  --shrink FILE   when a run fails, looks for a smaller scenario that fails in the same\n"
+        "                  way, and ends\n"
+        "  --twice         each run twice: the traces must be the same\n"
+        "  --golden FILE   the trace's hash must be the one in FILE\n"
+        "  --hash          print the hash of each trace and nothing else\n"
+        "  --verbose       what scenarios say\n"
+        "  --verbs         list the statements of scenario files\n"
+        "  --help          this\n"
+        "\n"
+        "Exit status: 0 all scenarios held, 1 one did not, 2 usage.\n");
 }
 
 static void list_verbs(void)
@@ -94,6 +98,17 @@ static void write_measures(const char *path, struct sim *sim)
     free(text);
 }
 
+/* What must hold when all is over. */
+static bool end_well(struct sim *sim, const char *path, char *error, size_t size)
+{
+    char why[SIM_WHY], time[SIM_TIME_TEXT];
+    if (sim_expect_no_leak(sim, why, sizeof why))
+        return true;
+    snprintf(error, size, "%s: after %s: at the end: %s", path,
+             sim_time_text(sim->world.now - SIM_BEGIN, time), why);
+    return false;
+}
+
 static void run_once(const struct options *o, const char *path, const char *text, size_t size,
                      uint64_t seed, FILE *trace, struct result *ret)
 {
@@ -109,7 +124,7 @@ static void run_once(const struct options *o, const char *path, const char *text
         s->say = o->verbose ? say : NULL;
         ret->ok = sim_script_run(s, ret->error, sizeof ret->error);
         if (ret->ok)
-            ret->ok = sim_expect_no_leak(sim, ret->error, sizeof ret->error);
+            ret->ok = end_well(sim, path, ret->error, sizeof ret->error);
         ret->expectations = s->expectations;
     }
     ret->summary = o->summary ? sim_meter_summary(sim) : NULL;
@@ -121,6 +136,42 @@ static void run_once(const struct options *o, const char *path, const char *text
     sim_script_free(s);
     sim_done(sim);
     free(sim);
+}
+
+/* ---- shrinking ---- */
+
+struct failure {
+    const struct options *o;
+    const char *path, *error;
+    uint64_t seed;
+};
+
+static bool fails_the_same(void *context, const char *text)
+{
+    const struct failure *f = context;
+    struct options quiet = {0};
+    struct result r;
+    run_once(&quiet, f->path, text, strlen(text), f->seed, NULL, &r);
+    return !r.ok && sim_shrink_same(f->error, r.error);
+}
+
+static void shrink(const struct options *o, const char *path, const char *text, uint64_t seed,
+                   const struct result *r)
+{
+    struct failure f = {.o = o, .path = path, .error = r->error, .seed = seed};
+    unsigned runs;
+    char *small = sim_shrink(text, fails_the_same, &f, &runs);
+    if (!small) {
+        printf("    this failure cannot be made smaller\n");
+        return;
+    }
+    FILE *out = strcmp(o->shrink, "-") ? fopen(o->shrink, "w") : stdout;
+    if (!out || fprintf(out, "# ocala-sim --seed %llu\n%s", (unsigned long long)seed, small) < 0 ||
+        (out != stdout && fclose(out)))
+        fprintf(stderr, "ocala-sim: %s: %s\n", o->shrink, strerror(errno));
+    printf("    made smaller in %u runs: %zu bytes of %zu are left\n", runs, strlen(small),
+           strlen(text));
+    free(small);
 }
 
 static bool check_golden(const char *path, const char *hash, struct result *r)
@@ -173,6 +224,8 @@ static bool run(const struct options *o, const char *path, uint64_t seed)
     }
     if (r.ok && o->golden)
         check_golden(o->golden, r.hash, &r);
+    if (!r.ok && o->shrink)
+        shrink(o, path, text, seed, &r);
     free(text);
     if (o->hash_only) {
         printf("%s\n", r.hash);
@@ -202,13 +255,27 @@ static bool parse_seeds(const char *text, struct options *o, bool range)
 
 static bool parse_options(int argc, char **argv, struct options *o, int *ret_exit)
 {
-    enum { SEED = 1, SEEDS, TRACE, SUMMARY, MEASURES, TWICE, GOLDEN, HASH, VERBOSE, VERBS, HELP };
+    enum {
+        SEED = 1,
+        SEEDS,
+        TRACE,
+        SUMMARY,
+        MEASURES,
+        SHRINK,
+        TWICE,
+        GOLDEN,
+        HASH,
+        VERBOSE,
+        VERBS,
+        HELP
+    };
     static const struct option longs[] = {{"seed", required_argument, NULL, SEED},
                                           {"seeds", required_argument, NULL, SEEDS},
                                           {"trace", required_argument, NULL, TRACE},
                                           {"twice", no_argument, NULL, TWICE},
                                           {"summary", no_argument, NULL, SUMMARY},
                                           {"measures", required_argument, NULL, MEASURES},
+                                          {"shrink", required_argument, NULL, SHRINK},
                                           {"golden", required_argument, NULL, GOLDEN},
                                           {"hash", no_argument, NULL, HASH},
                                           {"verbose", no_argument, NULL, VERBOSE},
@@ -226,6 +293,8 @@ static bool parse_options(int argc, char **argv, struct options *o, int *ret_exi
             o->measures = optarg;
         else if (c == SUMMARY)
             o->summary = true;
+        else if (c == SHRINK)
+            o->shrink = optarg;
         else if (c == GOLDEN)
             o->golden = optarg;
         else if (c == TWICE)
@@ -263,6 +332,8 @@ int main(int argc, char **argv)
         for (uint64_t seed = o.first; seed <= o.last; seed++) {
             runs++;
             failures += !run(&o, argv[i], seed);
+            if (failures && o.shrink)
+                return 1;
         }
     if (!o.hash_only)
         printf("%u runs, %u failed\n", runs, failures);

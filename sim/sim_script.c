@@ -467,8 +467,10 @@ bool sim_script_run(struct sim_script *s, char *error, size_t error_size)
             ok = false;
         }
         if (!ok) {
-            snprintf(error, error_size, "%s:%u: after %s: %s", s->file, st->line,
-                     sim_time_text(w->now - began, time), why);
+            bool own = st->verb && !w->failed; /* else it could have happened anywhere */
+            snprintf(error, error_size, "%s:%u: after %s: %s%s%s", s->file, st->line,
+                     sim_time_text(w->now - began, time), own ? st->verb->name : "",
+                     own ? ": " : "", why);
             return false;
         }
     }

@@ -105,11 +105,12 @@ static void what_does_not_come_true_fails(void **state)
         const char *text, *error;
     } cases[] = {
         {"start alpha\nexpect resolve alpha beta.east.ip within 1s\n",
-         "file.scn:6: after 1s: did not come true within 1s; alpha to beta.east.ip"},
+         "file.scn:6: after 1s: expect resolve: did not come true within 1s; alpha to "
+         "beta.east.ip"},
         {"start all\nexpect unknown alpha beta.east.ip\n", "beta.east.ip resolves"},
         {"start all\nexpect count alpha paths at-least 7 within 1s\n", "alpha: 0 paths"},
         {"start all\nexpect log alpha nothing within 10ms\n", "did not come true within 0.01s"},
-        {"start all\nstart alpha\n", "file.scn:6: after 0s: alpha is running already"},
+        {"start all\nstart alpha\n", "file.scn:6: after 0s: start: alpha is running already"},
         {"start all\nexpect lost alpha beta.east.ip 0\n", "nothing of that kind was started"},
         {"wait 2s\nat 1s start all\n", "this time is over already"},
         {"start all\nset lan mtu 20\n", "'mtu' must be a number"},
