@@ -90,6 +90,7 @@ struct i3_server_settings {
     unsigned triggers;           /* most of all                                                   */
     unsigned per_client;         /* most of one IP address; 0: no limit                           */
     unsigned requests; /* inserts and removals a second from one IP address; 0: no limit */
+    unsigned routes;   /* identifiers whose server is remembered, for the straight way  */
     size_t outbox;     /* bytes of datagrams that may wait to be pulled, for each port  */
     struct entropy *entropy;
 };
