@@ -37,7 +37,7 @@
 #define I3_SEED_REST    (30 * SECOND) /* a silent server is left alone                           */
 
 /* What is counted: `ocala metrics` shows each as "i3.name". */
-#define I3_COUNTERS(X)                                                                             \
+#define I3_CLIENT_COUNTERS(X)                                                                      \
     X(INSERTS, "inserts", "triggers inserted for the first time")                                  \
     X(REFRESHES, "refreshes", "triggers inserted again")                                           \
     X(REMOVALS, "removals", "triggers removed")                                                    \
@@ -64,7 +64,7 @@
 
 enum i3_counter {
 #define I3_COUNTER_ENUM(id, name, help) I3_COUNT_##id,
-    I3_COUNTERS(I3_COUNTER_ENUM)
+    I3_CLIENT_COUNTERS(I3_COUNTER_ENUM)
 #undef I3_COUNTER_ENUM
         I3_COUNTER_COUNT
 };

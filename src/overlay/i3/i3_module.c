@@ -505,7 +505,7 @@ static void module_describe_tunnel(const struct overlay *o, uint32_t tunnel, str
 
 static const struct overlay_metric metrics[] = {
 #define I3_COUNTER_METRIC(id, name, help) {name, help},
-    I3_COUNTERS(I3_COUNTER_METRIC)
+    I3_CLIENT_COUNTERS(I3_COUNTER_METRIC)
 #undef I3_COUNTER_METRIC
         {NULL, NULL}};
 

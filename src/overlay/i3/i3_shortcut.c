@@ -215,9 +215,8 @@ instant i3_shortcut_advance(struct i3 *m, instant now, struct i3_tunnel *t)
     if (!t->linked) {
         s->due = INSTANT_NEVER;
     } else if (!s->peer_offers) {
-        if (++s->rounds <= ROUNDS)
-            i3_tunnel_say(m, t, I3_SAY_OFFER);
-        set_due(m, s, s->rounds < ROUNDS ? now + OFFER_AGAIN : INSTANT_NEVER);
+        i3_tunnel_say(m, t, I3_SAY_OFFER);
+        set_due(m, s, now + (++s->rounds < ROUNDS ? OFFER_AGAIN : REST));
     } else if (s->up) {
         watch(m, now, t);
     } else if (++s->rounds <= ROUNDS) {

@@ -1,0 +1,83 @@
+/* Hosts of one i3 instance and servers on a network that delays, loses, doubles and reorders, for tests of the module.
+ *
+ * Where the path engine stands in a host there is a toy here: OPEN goes along the tunnel that was opened, ACCEPT along
+ * the answer to it, CONFIRM makes the link at the other end.  It repeats both each second, and says that a tunnel is
+ * suspect when nothing comes back. */
+#ifndef OCALA_OVERLAY_I3_I3_FIXTURE_H
+#define OCALA_OVERLAY_I3_I3_FIXTURE_H
+
+#include "overlay/i3/i3_module.h"
+#include "tests/support/seeded.h"
+
+#define LAB_HOSTS   4
+#define LAB_SERVERS 4
+#define LAB_TUNNELS 4
+
+struct lab_tunnel {
+    bool used, up, linked, failed, unknown_host;
+    char host[NAME_TEXT];
+    struct recipe recipe;
+    bool has_recipe;
+    instant again;   /* OPEN, while there is no link           */
+    instant confirm; /* CONFIRM, until something comes back    */
+    unsigned received, recipes;
+    char reason[320];
+};
+
+struct lab_host {
+    struct lab *lab;
+    struct overlay *overlay;
+    struct endpoint at;
+    bool nat; /* others see lab_nat_address() and its own port; only those it sent to get in */
+    struct endpoint let_in[32];
+    unsigned let_in_count;
+    struct peel_table peel;
+    struct lab_tunnel tunnel[LAB_TUNNELS];
+    struct overlay_option option[8];
+    unsigned options;
+    char host[NAME_TEXT];
+    struct seeded random;
+    bool saw[LAB_HOSTS]; /* datagrams whose IP source is that host's */
+    unsigned direct;     /* records that came with nothing around them */
+};
+
+struct lab_server {
+    struct i3_server *server;
+    struct endpoint at, ring;
+    struct seeded random;
+    bool dead;
+};
+
+struct lab {
+    instant now;
+    struct seeded random;
+    struct lab_host host[LAB_HOSTS];
+    struct lab_server server[LAB_SERVERS];
+    unsigned hosts, servers;
+    unsigned loss, twice; /* percent */
+    instant delay, jitter;
+    struct lab_flight *flights;
+    uint64_t trace;
+    unsigned forged_replies;
+};
+
+struct lab *lab_new(unsigned servers, uint64_t seed);
+void lab_free(struct lab *l);
+/* `option`s as "key=value", ended by NULL. */
+struct lab_host *lab_host_add(struct lab *l, const char *name, const char *address, ...);
+void lab_host_stop(struct lab_host *h);
+void lab_host_start(struct lab_host *h);
+void lab_run(struct lab *l, instant span);
+/* Runs until it is so, at most for `span`. */
+bool lab_until(struct lab *l, instant span, bool (*so)(struct lab_host *h), struct lab_host *h);
+/* Opens a tunnel and a link over it; the number of the tunnel. */
+uint32_t lab_open(struct lab_host *h, const char *host);
+/* Sends one piece of data along a tunnel. */
+void lab_data(struct lab_host *h, uint32_t tunnel);
+void lab_move(struct lab_host *h, const char *address);
+struct i3_tunnel *lab_tunnel(struct lab_host *h, uint32_t tunnel);
+uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter);
+/* A datagram out of nowhere. */
+void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,358 @@
+/* Tunnels of i3 between modules, over servers of ours, on a network that loses, doubles and reorders. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "overlay/i3/i3_fixture.h"
+
+static struct lab *lab;
+static struct lab_host *alpha, *beta;
+
+static void start(unsigned servers, uint64_t seed, const char *shortcut)
+{
+    lab = lab_new(servers, seed);
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", shortcut, NULL);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", shortcut, NULL);
+    lab_run(lab, SECOND);
+}
+
+static enum i3_way way(struct lab_host *h, uint32_t tunnel)
+{
+    return lab_tunnel(h, tunnel)->way;
+}
+
+static bool private_both(struct lab_host *h)
+{
+    return alpha->tunnel[0].linked && beta->tunnel[0].linked && way(alpha, 0) == I3_WAY_PRIVATE &&
+           way(beta, 0) == I3_WAY_PRIVATE;
+}
+
+static bool shortcut_both(struct lab_host *h)
+{
+    return alpha->tunnel[0].linked && beta->tunnel[0].linked && way(alpha, 0) == I3_WAY_SHORTCUT &&
+           way(beta, 0) == I3_WAY_SHORTCUT;
+}
+
+static unsigned exchange(unsigned times)
+{
+    unsigned before = alpha->tunnel[0].received + beta->tunnel[0].received;
+    for (unsigned i = 0; i < times; i++) {
+        lab_data(alpha, 0);
+        lab_data(beta, 0);
+        lab_run(lab, 100 * MILLISECOND);
+    }
+    return alpha->tunnel[0].received + beta->tunnel[0].received - before;
+}
+
+static void there_and_back(void **state)
+{
+    for (unsigned servers = 1; servers <= 4; servers += 3) {
+        start(servers, 1, "deny");
+        lab_open(alpha, "beta");
+        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        assert_int_equal(exchange(10), 20);
+        /* For a minute: triggers are refreshed, nothing falls back. */
+        unsigned recipes = alpha->tunnel[0].recipes;
+        lab_run(lab, MINUTE);
+        assert_int_equal(exchange(10), 20);
+        assert_int_equal(alpha->tunnel[0].recipes, recipes);
+        assert_true(private_both(NULL));
+        /* What was for the handshake only is gone. */
+        assert_null(lab_tunnel(alpha, 0)->back);
+        lab_free(lab);
+    }
+}
+
+static void lossy(void **state)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        lab = lab_new(3, seed);
+        lab->loss = 20;
+        lab->twice = 10;
+        lab->jitter = 30 * MILLISECOND;
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", seed % 2 ? "allow" : "deny",
+                             NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "allow", NULL);
+        lab_run(lab, 5 * SECOND);
+        uint32_t tunnel = lab_open(alpha, "beta");
+        lab_run(lab, 10 * SECOND);
+        for (unsigned i = 0; i < 10 && alpha->tunnel[tunnel].failed; i++) {
+            alpha->overlay->class->tunnel_close(alpha->overlay, lab->now, tunnel);
+            alpha->tunnel[tunnel].used = false;
+            lab_open(alpha, "beta");
+            lab_run(lab, 10 * SECOND);
+        }
+        assert_true(lab_until(lab, 2 * MINUTE, seed % 2 ? shortcut_both : private_both, NULL));
+        assert_true(exchange(50) > 40);
+        lab_free(lab);
+    }
+}
+
+static void both_at_once(void **state)
+{
+    start(2, 3, "deny");
+    lab_open(alpha, "beta");
+    lab_open(beta, "alpha");
+    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_int_equal(exchange(10), 20);
+    lab_free(lab);
+}
+
+/* ---- what is known of whom ---- */
+
+/* Who allows no shortcut: neither its address nor anything of it arrives anywhere but at servers. */
+static void anonymous_receiver(void **state)
+{
+    lab = lab_new(2, 1);
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", "allow", NULL);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "deny", NULL);
+    lab_run(lab, SECOND);
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    assert_int_equal(exchange(20), 40);
+    lab_run(lab, MINUTE);
+    assert_false(alpha->saw[1]);
+    assert_false(beta->saw[0]); /* it would answer */
+    assert_int_equal(alpha->direct + beta->direct, 0);
+    /* Nor when somebody who guessed its address speaks to it. */
+    uint8_t probe[I3_PROBE_SIZE] = {I3_PROBE, 1};
+    lab_forge(beta, "10.0.0.1:7400", probe, sizeof probe);
+    uint8_t record[40] = {0xC1};
+    lab_forge(beta, "10.0.0.1:7400", record, sizeof record);
+    lab_run(lab, SECOND);
+    assert_false(alpha->saw[1]);
+    lab_free(lab);
+}
+
+/* Private identifiers and addresses are in sealed messages only: in clear there is what everybody may know. */
+static void private_is_private(void **state)
+{
+    start(1, 1, "deny");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    struct i3_id first = lab_tunnel(alpha, 0)->to_private;
+    lab_free(lab);
+    /* Another tunnel, other identifiers. */
+    start(1, 2, "deny");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    struct i3_tunnel *a = lab_tunnel(alpha, 0), *b = lab_tunnel(beta, 0);
+    assert_false(i3_id_equal(&first, &a->to_private));
+    assert_true(i3_id_equal(&a->to_private, &b->own->trigger.id));
+    assert_true(i3_id_equal(&b->to_private, &a->own->trigger.id));
+    assert_false(i3_id_equal(&a->to_private, &a->name));
+    alpha->overlay->class->tunnel_close(alpha->overlay, lab->now, 0);
+    alpha->tunnel[0].used = false;
+    first = b->to_private;
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+    assert_false(i3_id_equal(&first, &lab_tunnel(beta, 0)->to_private));
+    lab_free(lab);
+}
+
+/* A name without a trigger: said in words, after the server said it twice. */
+static void no_such_name(void **state)
+{
+    start(2, 1, "deny");
+    lab_open(alpha, "nobody");
+    lab_run(lab, 10 * SECOND);
+    assert_true(alpha->tunnel[0].failed && alpha->tunnel[0].unknown_host);
+    assert_non_null(strstr(alpha->tunnel[0].reason, "no trigger for 'nobody'"));
+    lab_free(lab);
+}
+
+static void no_server(void **state)
+{
+    start(1, 1, "deny");
+    lab->server[0].dead = true;
+    lab_open(alpha, "beta");
+    lab_run(lab, 10 * SECOND);
+    assert_true(alpha->tunnel[0].failed && !alpha->tunnel[0].unknown_host);
+    assert_non_null(strstr(alpha->tunnel[0].reason, "192.0.2.1:5610"));
+    lab_free(lab);
+}
+
+/* ---- trouble ---- */
+
+/* Any of four servers dies in the middle: within seconds records pass again. */
+static void server_dies(void **state)
+{
+    for (unsigned victim = 0; victim < 4; victim++) {
+        start(4, 5, "deny");
+        lab_open(alpha, "beta");
+        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        lab->server[victim].dead = true;
+        unsigned seconds = 0;
+        while (exchange(10) < 20 && seconds < 100) {
+            seconds++;
+            /* The path engine would notice the silence. */
+            for (unsigned i = 0; i < 2; i++) {
+                struct lab_host *h = i ? beta : alpha;
+                if (seconds % 3 == 0)
+                    h->overlay->class->tunnel_use(h->overlay, lab->now, 0, OVERLAY_SILENT);
+            }
+        }
+        assert_true(seconds < 40);
+        lab_free(lab);
+    }
+}
+
+static void host_moves(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        start(3, 2, i ? "allow" : "deny");
+        lab_open(alpha, "beta");
+        assert_true(lab_until(lab, 5 * SECOND, i ? shortcut_both : private_both, NULL));
+        lab_move(beta, "10.9.9.9:7400");
+        lab_run(lab, 2 * SECOND);
+        assert_int_equal(exchange(10), 20);
+        assert_true(lab_until(lab, 40 * SECOND, i ? shortcut_both : private_both, NULL));
+        struct i3 *m = i3_of(beta->overlay);
+        assert_int_equal(m->name->trigger.target.at.ip.bytes[1], 9);
+        lab_free(lab);
+    }
+}
+
+static void neighbour_restarts(void **state)
+{
+    start(2, 4, "deny");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    lab_host_stop(beta);
+    lab_run(lab, 2 * SECOND);
+    lab_host_start(beta);
+    /* What the path engine does: silence, the link is lost, and opened again. */
+    alpha->overlay->class->tunnel_suspect(alpha->overlay, lab->now, 0);
+    alpha->overlay->class->link_down(alpha->overlay, lab->now, 0, "beta");
+    alpha->tunnel[0].linked = false;
+    alpha->tunnel[0].again = lab->now + SECOND;
+    assert_true(lab_until(lab, 20 * SECOND, private_both, NULL));
+    assert_int_equal(exchange(10), 20);
+    lab_free(lab);
+}
+
+/* ---- shortcuts ---- */
+
+static void shortcut(void **state)
+{
+    start(2, 1, "allow");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    unsigned before = beta->direct;
+    assert_int_equal(exchange(10), 20);
+    assert_true(beta->direct >= before + 10);
+    lab_run(lab, MINUTE);
+    assert_true(shortcut_both(NULL));
+    assert_int_equal(lab_counter(alpha, I3_COUNT_SHORTCUTS), 1);
+    /* The direct way breaks: by the servers again, without losing more than what was under way. */
+    alpha->nat = true;
+    lab_run(lab, 15 * SECOND);
+    assert_int_equal(lab_counter(beta, I3_COUNT_SHORTCUTS_LOST) +
+                             lab_counter(alpha, I3_COUNT_SHORTCUTS_LOST) >
+                         0,
+                     true);
+    lab_run(lab, 30 * SECOND);
+    assert_int_equal(exchange(10), 20);
+    lab_free(lab);
+}
+
+/* Behind a NAT: reached like anybody else, and with a shortcut where the other end can be reached. */
+static void behind_nat(void **state)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bool allow = i & 1, opens = i & 2;
+        lab = lab_new(3, 9 + i);
+        alpha =
+            lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", allow ? "allow" : "deny", NULL);
+        beta = &lab->host[1];
+        beta->nat = true;
+        lab_host_add(lab, "beta", "192.168.1.5:7400", "shortcut", allow ? "allow" : "deny", NULL);
+        lab_run(lab, 10 * SECOND);
+        lab_open(opens ? beta : alpha, opens ? "alpha" : "beta");
+        assert_true(lab_until(lab, 30 * SECOND, allow ? shortcut_both : private_both, NULL));
+        assert_int_equal(exchange(10), 20);
+        lab_free(lab);
+    }
+}
+
+/* An offer of somebody else's address is never used. */
+static void shortcut_lie(void **state)
+{
+    start(1, 1, "allow");
+    lab_open(alpha, "beta");
+    lab_run(lab, 100 * MILLISECOND);
+    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    struct i3 *m = i3_of(alpha->overlay);
+    struct i3_tunnel *t = lab_tunnel(alpha, 0);
+    i3_shortcut_end(m, lab->now, t, false);
+    uint8_t offer[1 + I3_TOKEN + 1 + 19] = {2, [1 + I3_TOKEN] = 1, 4, 198, 51, 100, 66};
+    offer[sizeof offer - 1] = 53;
+    struct arrival a = {.remote = lab->server[0].at};
+    alpha->overlay->class->link_message(alpha->overlay, lab->now, 0, &a, offer, sizeof offer);
+    lab_run(lab, 3 * SECOND);
+    assert_int_equal(way(alpha, 0), I3_WAY_PRIVATE);
+    assert_true(lab_counter(alpha, I3_COUNT_SHORTCUT_LIE) >= 1);
+    /* A guessed nonce proves nothing. */
+    uint8_t seen[9] = {3, 1, 2, 3};
+    alpha->overlay->class->link_message(alpha->overlay, lab->now, 0, &a, seen, sizeof seen);
+    assert_int_equal(way(alpha, 0), I3_WAY_PRIVATE);
+    lab_free(lab);
+}
+
+static void bad_link_messages(void **state)
+{
+    static const uint8_t bad[][4] = {{0}, {9}, {1, 1}, {2, 0, 0}, {3, 1}};
+    start(1, 1, "allow");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    struct arrival a = {.remote = lab->server[0].at};
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        alpha->overlay->class->link_message(alpha->overlay, lab->now, 0, &a, bad[i], 4);
+    assert_int_equal(lab_counter(alpha, I3_COUNT_BAD_LINK_MESSAGE), 5);
+    assert_true(shortcut_both(NULL));
+    uint8_t probe[I3_PROBE_SIZE] = {I3_PROBE, 1};
+    uint64_t before = lab_counter(alpha, I3_COUNT_STRANGE_PROBE);
+    lab_forge(alpha, "198.51.100.66:1", probe, sizeof probe);
+    lab_forge(alpha, "198.51.100.66:1", probe, 5);
+    assert_int_equal(lab_counter(alpha, I3_COUNT_STRANGE_PROBE), before + 2);
+    lab_free(lab);
+}
+
+/* ---- the stolen trigger ---- */
+
+/* Who has the name's trigger too gets copies of handshakes, and nothing else: what comes back to alpha decides. */
+static void stolen_trigger(void **state)
+{
+    start(1, 1, "deny");
+    struct lab_host *thief = lab_host_add(lab, "thief", "10.6.6.6:7400", "shortcut", "deny", NULL);
+    struct i3 *m = i3_of(thief->overlay);
+    struct i3_id id;
+    uint8_t key[I3_KEY];
+    i3_name_id(m, "beta", &id, key);
+    i3_binding_add(&m->client, lab->now, &id, key, I3_PREFIX_NAME, NULL, 0);
+    lab_run(lab, 2 * SECOND);
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+    assert_int_equal(exchange(10), 20);
+    assert_false(alpha->saw[2]);
+    lab_free(lab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_and_back),     cmocka_unit_test(lossy),
+        cmocka_unit_test(both_at_once),       cmocka_unit_test(anonymous_receiver),
+        cmocka_unit_test(private_is_private), cmocka_unit_test(no_such_name),
+        cmocka_unit_test(no_server),          cmocka_unit_test(server_dies),
+        cmocka_unit_test(host_moves),         cmocka_unit_test(neighbour_restarts),
+        cmocka_unit_test(shortcut),           cmocka_unit_test(behind_nat),
+        cmocka_unit_test(shortcut_lie),       cmocka_unit_test(bad_link_messages),
+        cmocka_unit_test(stolen_trigger),
+    };
+    return cmocka_run_group_tests_name("overlay_i3_tunnel", tests, NULL, NULL);
+}
