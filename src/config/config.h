@@ -178,6 +178,7 @@ struct config_tun {
     X(give_up, 10 * SECOND, SECOND, 5 * MINUTE, "a path not set up by then has failed")            \
     X(park, MINUTE, SECOND, 24 * HOUR, "an idle path keeps only its keys")                         \
     X(idle, 3 * MINUTE, SECOND, 24 * HOUR, "an idle gateway entry is removed")                     \
+    X(raise, MINUTE, SECOND, 24 * HOUR, "larger records are tried again on a path in use")         \
     X(close, 30 * MINUTE, SECOND, 7 * 24 * HOUR, "an idle path is closed")                         \
     X(quarantine, 48 * HOUR, SECOND, 30 * 24 * HOUR, "a handle rests before it is given again")
 

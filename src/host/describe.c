@@ -76,6 +76,15 @@ static const struct handle *handle_of(struct host *h, const struct path_info *i)
     return handle_by_peer(h->handles, &name, i->key);
 }
 
+static const char *mtu_known(const struct path_info *i)
+{
+    if (i->mtu_searching)
+        return "searching";
+    return i->mtu_known == PATH_MTU_CONFIRMED ? "confirmed"
+           : i->mtu_known == PATH_MTU_TOLD    ? "told"
+                                              : "assumed";
+}
+
 static json_t *path_object(struct host *h, const struct path_info *i)
 {
     const struct handle *record = handle_of(h, i);
@@ -90,6 +99,10 @@ static json_t *path_object(struct host *h, const struct path_info *i)
                   "epoch", (int)i->epoch, "records_in", (json_int_t)i->records_in, "records_out",
                   (json_int_t)i->records_out, "bytes_in", (json_int_t)i->bytes_in, "bytes_out",
                   (json_int_t)i->bytes_out, "rekeys", (json_int_t)i->rekeys, "current", i->current);
+    json_object_set_new(o, "record_mtu", json_integer(i->record_mtu));
+    json_object_set_new(o, "mtu_known", json_string(mtu_known(i)));
+    json_object_set_new(o, "mtu_confirmed_s",
+                        i->mtu_confirmed ? seconds_since(h, i->mtu_confirmed) : json_null());
     json_object_set_new(o, "key", key_text(i->key));
     json_object_set_new(o, "chain", json_string(i->chain));
     json_object_set_new(o, "via", via_list(i->chain));

@@ -94,18 +94,34 @@ static void say_link(struct story *s, const struct name_chain *way)
          "%s at %s, round trip %s, %s", i.name, remote, rtt, i.identity);
 }
 
+static void mtu_text(const struct story *s, const struct path_info *i, char *out, size_t size)
+{
+    unsigned mtu = forward_inner_mtu(i->record_mtu), record = i->record_mtu;
+    if (i->mtu_searching)
+        snprintf(out, size, "MTU %u (records of %u bytes; being measured)", mtu, record);
+    else if (i->mtu_known == PATH_MTU_CONFIRMED && i->mtu_confirmed)
+        snprintf(out, size, "MTU %u (records of %u bytes; confirmed %lld s ago)", mtu, record,
+                 (long long)((s->h->now - i->mtu_confirmed) / SECOND));
+    else
+        snprintf(out, size, "MTU %u (records of %u bytes; %s)", mtu, record,
+                 i->mtu_known == PATH_MTU_CONFIRMED ? "confirmed"
+                 : i->mtu_known == PATH_MTU_TOLD    ? "more was refused on the way"
+                                                    : "not measured yet");
+}
+
 static void say_path(struct story *s, const struct path_info *i)
 {
-    char key[CRYPTO_KEY_TEXT], rtt[32] = "not measured yet";
+    char key[CRYPTO_KEY_TEXT], rtt[32] = "not measured yet", mtu[96];
+    mtu_text(s, i, mtu, sizeof mtu);
     if (i->rtt)
         snprintf(rtt, sizeof rtt, "%.2f ms", (double)i->rtt / (double)MILLISECOND);
     step(s, "path", 1,
          json_pack("{s:i, s:i, s:I, s:I}", "lanes", (int)i->lanes, "epoch", (int)i->epoch,
                    "records_in", (json_int_t)i->records_in, "records_out",
                    (json_int_t)i->records_out),
-         "%s for %lld s, %u hop%s, %s, MTU %u, round trip %s, %llu records in, %llu out",
+         "%s for %lld s, %u hop%s, %s, %s, round trip %s, %llu records in, %llu out",
          !strcmp(i->state, "up") ? "open" : i->state, (long long)((s->h->now - i->since) / SECOND),
-         i->travelled, i->travelled == 1 ? "" : "s", i->aead, forward_inner_mtu(i->record_mtu), rtt,
+         i->travelled, i->travelled == 1 ? "" : "s", i->aead, mtu, rtt,
          (unsigned long long)i->records_in, (unsigned long long)i->records_out);
     step(s, "identity", 1, json_pack("{s:s}", "key", crypto_key_format(i->key, key)), "%s",
          i->identity);

@@ -95,9 +95,10 @@ static void check_list(const char *what, json_t *list, const struct field *field
 #define PATH_FIELDS                                                                                \
     {"name", "s"}, {"key", "sn"}, {"state", "s"}, {"role", "s"}, {"identity", "s"},                \
         {"chain", "s"}, {"via", "a"}, {"current", "b"}, {"handle4", "sn"}, {"handle6", "sn"},      \
-        {"mtu", "i"}, {"lanes", "i"}, {"epoch", "i"}, {"rekeys", "i"}, {"cipher", "s"},            \
-        {"records_in", "i"}, {"records_out", "i"}, {"bytes_in", "i"}, {"bytes_out", "i"},          \
-        {"rtt_us", "in"}, {"age_s", "i"}, {"idle_s", "i"},                                         \
+        {"mtu", "i"}, {"record_mtu", "i"}, {"mtu_known", "s"}, {"mtu_confirmed_s", "in"},          \
+        {"lanes", "i"}, {"epoch", "i"}, {"rekeys", "i"}, {"cipher", "s"}, {"records_in", "i"},     \
+        {"records_out", "i"}, {"bytes_in", "i"}, {"bytes_out", "i"}, {"rtt_us", "in"},             \
+        {"age_s", "i"}, {"idle_s", "i"},                                                           \
     {                                                                                              \
         "tunnel", "on"                                                                             \
     }

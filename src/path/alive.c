@@ -3,7 +3,7 @@
  *   opening    repeat message 1 with doubling pauses; give up in the end, with the best reason known
  *   up         CONFIRM until an authenticated record returns; sent but nothing heard for a while:
  *              probe, a few times, then the path is lost; keepalive on links; rekey; old keys go;
- *              idle: park, later close
+ *              idle: park, later close; the MTU (mtu.c)
  *   draining   still opens what is in flight; goes when the time is over and nothing comes any more
  *
  * While a path is idle nothing wakes us but keepalives: lanes are asked to tell of the next record
@@ -42,6 +42,8 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
     if (w->confirm) {
         free(w->confirm);
         w->confirm = NULL;
+        if (session_data_used(p) > p->since)
+            path_mtu_use(e, now, p);
     }
     if (!p->confirmed_at)
         p->confirmed_at = now_floor(now);
@@ -50,9 +52,11 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
 void path_active(struct path_engine *e, instant now, uint32_t slot)
 {
     struct path *p = slot_path(e, slot);
-    if (p && p->state == PATH_STATE_UP)
-        heap_set(&e->timers, &p->timer,
-                 earlier(p->timer.place ? p->timer.due : INSTANT_NEVER, now + tick_spacing(e)));
+    if (!p || p->state != PATH_STATE_UP)
+        return;
+    heap_set(&e->timers, &p->timer,
+             earlier(p->timer.place ? p->timer.due : INSTANT_NEVER, now + tick_spacing(e)));
+    path_mtu_use(e, now, p);
 }
 
 bool path_wake(struct path_engine *e, instant now, uint32_t slot)
@@ -286,6 +290,7 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
         }
         due = earlier(due, w->confirm_next);
     }
+    path_mtu_tick(e, now, p, &due);
     if (tick_liveness(e, now, p, &due) || tick_keys(e, now, p, &due) || tick_idle(e, now, p, &due))
         return;
     if (p->parking)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#define SURE_TO_FIT (576 - 28 - RECORD_OVERHEAD) /* smaller messages get through everywhere */
+
 static bool send_record(struct path_engine *e, instant now, struct path *p,
                         const struct recipe *recipe, const uint8_t *bytes, size_t size,
                         uint8_t flags)
@@ -53,6 +55,8 @@ void control_send_by(struct path_engine *e, instant now, struct path *p,
     } while (at < size);
     p->control_sent = now;
     alive_schedule(e, now, p);
+    if (size > SURE_TO_FIT)
+        path_mtu_use(e, now, p);
 }
 
 void control_hello(struct path_engine *e, instant now, struct path *p)
@@ -73,6 +77,18 @@ void control_probe(struct path_engine *e, instant now, struct path *p)
     control_send(e, now, p, message, sizeof message);
 }
 
+void control_probe_sized(struct path_engine *e, instant now, struct path *p, uint32_t number,
+                         uint16_t record_size)
+{
+    size_t size = record_size - RECORD_OVERHEAD;
+    struct writer w = writer_over(e->scratch, sizeof e->scratch);
+    memset(e->scratch, 0, size);
+    write_u8(&w, MESSAGE_PROBE);
+    write_u32(&w, number);
+    if (send_record(e, now, p, NULL, e->scratch, size, 0))
+        p->control_sent = now;
+}
+
 static void probe_received(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
     uint8_t message[5];
@@ -89,7 +105,10 @@ static void probe_reply_received(struct path_engine *e, instant now, struct path
                                  struct reader *r)
 {
     struct work *w = path_work(p);
-    if (read_u32(r) != p->probe_number || r->failed || !w->probe_sent)
+    uint32_t number = read_u32(r);
+    if (r->failed || path_mtu_reply(e, now, p, number))
+        return;
+    if (number != p->probe_number || !w->probe_sent)
         return;
     p->rtt = now - w->probe_sent;
     w->probe_sent = 0;
@@ -328,6 +347,8 @@ void control_record(struct path_engine *e, instant now, const struct arrival *fr
     if (opened(e, now, p, from, bytes, size, &h, &plain_size) &&
         whole(e, p, &h, e->scratch + RECORD_HEADER, plain_size, &text, &plain_size)) {
         uint8_t copy[CONTROL_MAX];
+        if (plain_size > sizeof copy && text[0] == MESSAGE_PROBE)
+            plain_size = sizeof copy; /* the rest is padding */
         if (plain_size <= sizeof copy) {
             memcpy(copy, text, plain_size);
             message(e, now, p, from, copy, plain_size);

@@ -273,10 +273,6 @@ bool forward_seal_by(struct fwd_path *path, struct lane *lane, const struct reci
         *ret_reason = DROP_NO_TUNNEL;
         return false;
     }
-    if (p->size + RECORD_OVERHEAD > forward_recipe_mtu(recipe)) {
-        *ret_reason = DROP_OVERSIZED;
-        return false;
-    }
     if (!forward_record_make(path, lane, sealer, flags, now, p, ret_reason))
         return false;
     if (!recipe_run(recipe, p, ret_reason))

@@ -238,7 +238,8 @@ struct drop_counters *forward_drops(struct forward *f);
 
 /* Seals one record on a lane of a path and runs the tunnel's recipe: used for data by forward.c and for lane 0 by the
  * control thread.  `p` holds the plaintext, has headroom, and becomes the datagram.  *ret gets the send fields (kind
- * FORWARD_SEND).  False: *ret_reason says why; the packet stays the caller's.  A transform of the tunnel is passed by. */
+ * FORWARD_SEND).  False: *ret_reason says why; the packet stays the caller's.  A transform of the tunnel is passed by.  How
+ * large a record may be is the caller's affair. */
 bool forward_seal(struct fwd_path *path, struct lane *lane, uint8_t flags, instant now,
                   struct packet *p, struct forward_out *ret, enum drop_reason *ret_reason);
 /* The same by another recipe; NULL: the tunnel's. */

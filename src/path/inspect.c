@@ -31,6 +31,9 @@ static void fill(struct path_engine *e, const struct path *p, struct path_info *
         .lanes = p->fwd ? p->fwd->lanes - 1u : 0,
         .epoch = p->keys.epoch,
         .record_mtu = p->record_mtu,
+        .mtu_known = p->mtu_known,
+        .mtu_searching = p->work && p->work->mtu.search,
+        .mtu_confirmed = p->work ? p->work->mtu.confirmed : 0,
         .aead = p->aead == CRYPTO_AES256GCM ? "aes-256-gcm"
                 : p->aead                   ? "chacha20-poly1305"
                                             : "",

@@ -7,7 +7,6 @@
 
 /* Of a tunnel that does not say: less its overhead, as the data path counts. */
 #define MTU_UNKNOWN 1280
-#define MTU_LEAST   128 /* smaller records carry no handshake */
 
 static struct neighbour *neighbour_of(const struct hash_link *link)
 {
@@ -112,11 +111,32 @@ bool neighbour_at(const struct neighbour *n, const struct endpoint *remote)
     return r && (!r->from.ip.family || endpoint_equal(&r->from, remote));
 }
 
+static uint16_t recipe_mtu(const struct recipe *r)
+{
+    uint16_t mtu = r && r->mtu ? r->mtu : (uint16_t)(MTU_UNKNOWN - (r ? r->overhead : 0));
+    return mtu < MTU_SEARCH_LEAST ? MTU_SEARCH_LEAST : mtu;
+}
+
+uint16_t neighbour_tunnel_mtu(const struct neighbour *n)
+{
+    return recipe_mtu(neighbour_recipe(n));
+}
+
 uint16_t neighbour_record_mtu(const struct neighbour *n)
 {
+    uint16_t tunnel = neighbour_tunnel_mtu(n);
+    return n->link && n->link->record_mtu < tunnel ? n->link->record_mtu : tunnel;
+}
+
+void neighbour_carries(struct path_engine *e, struct neighbour *n, uint16_t record_mtu)
+{
     const struct recipe *r = neighbour_recipe(n);
-    uint16_t mtu = r && r->mtu ? r->mtu : (uint16_t)(MTU_UNKNOWN - (r ? r->overhead : 0));
-    return mtu < MTU_LEAST ? MTU_LEAST : mtu;
+    if (!r || !r->mtu || r->mtu >= record_mtu)
+        return;
+    struct recipe larger;
+    recipe_unpack(&larger, r);
+    larger.mtu = record_mtu;
+    neighbour_set_recipe(e, n, &larger);
 }
 
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
@@ -248,8 +268,11 @@ void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel,
     bool first = n->tunnel_state != TUNNEL_UP;
     n->tunnel_state = TUNNEL_UP;
     neighbour_set_recipe(e, n, recipe);
+    n->most = recipe_mtu(recipe);
     if (n->link)
-        session_set_mtu(n->link, neighbour_record_mtu(n));
+        session_set_mtu(n->link, n->most);
+    for (struct path *p = n->paths; p; p = p->first_next)
+        path_mtu_forget(e, now, p);
     if (n->link && first)
         control_hello(e, now, n->link);
     if (n->opening && first)
@@ -301,6 +324,26 @@ static uint16_t next_smaller(size_t size)
     return steps[i];
 }
 
+/* Its tunnel does not take a record of `size`, but perhaps one of `guess`. */
+static void tunnel_refused(struct path_engine *e, instant now, struct neighbour *n, uint16_t size,
+                           uint16_t guess)
+{
+    const struct recipe *r = neighbour_recipe(n);
+    bool less = !r->mtu || size <= r->mtu; /* else it was a probe */
+    if (less) {
+        struct recipe smaller;
+        recipe_unpack(&smaller, r);
+        smaller.mtu = guess;
+        neighbour_set_recipe(e, n, &smaller);
+        notice(e, now, 6, "%s: records of %u bytes do not fit on the underlay; using %u", n->name,
+               size, guess);
+    }
+    for (struct path *p = n->paths; p; p = p->first_next)
+        path_mtu_refused(e, now, p, size, guess);
+    if (less)
+        transit_tunnel_mtu(e, now, n, guess);
+}
+
 void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
                          size_t size, size_t fits)
 {
@@ -310,19 +353,9 @@ void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoi
         if (!r || !endpoint_equal(&recipe_target(r)->send.remote, remote))
             continue;
         size_t mtu = fits && fits < size ? fits : next_smaller(size);
-        size_t known = r->mtu ? r->mtu : UINT16_MAX;
-        if (mtu < MTU_LEAST + (size_t)r->overhead || mtu - r->overhead >= known)
-            continue;
-        struct recipe smaller;
-        recipe_unpack(&smaller, r);
-        smaller.mtu = (uint16_t)(mtu - r->overhead);
-        neighbour_set_recipe(e, n, &smaller);
-        notice(e, now, 6, "%s: datagrams of %zu bytes do not fit on the underlay; using %zu",
-               n->name, size, mtu);
-        for (struct path *p = n->paths; p; p = p->first_next)
-            if (p->record_mtu > smaller.mtu)
-                session_set_mtu(p, smaller.mtu);
-        transit_tunnel_mtu(e, now, n, smaller.mtu);
+        if (mtu >= MTU_SEARCH_LEAST + (size_t)r->overhead && size <= UINT16_MAX)
+            tunnel_refused(e, now, n, (uint16_t)(size - r->overhead),
+                           (uint16_t)(mtu - r->overhead));
     }
 }
 

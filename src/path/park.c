@@ -41,6 +41,7 @@ bool session_park(struct path_engine *e, struct path *p)
         p->parking->lane[i] = atomic_exchange(&p->fwd->lane[i], NULL);
     p->parking->mark = epoch_mark(e->epoch);
     p->parked = true;
+    path_mtu_free(p); /* it counts what those lanes sent */
     session_parked_settle(e, p);
     return true;
 }

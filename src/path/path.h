@@ -149,6 +149,10 @@ bool path_output(struct path_engine *e, struct path_out *ret);
 
 /* ---- looking ---- */
 
+/* How the largest record of a path is known: the overlay and the gateways say so; a gateway or the kernel has refused
+ * more; a probe of that size was answered. */
+enum path_mtu_known { PATH_MTU_ASSUMED, PATH_MTU_TOLD, PATH_MTU_CONFIRMED };
+
 struct path_info {
     uint32_t path;
     const char *name;     /* of the peer                                        */
@@ -161,6 +165,9 @@ struct path_info {
     unsigned lanes;
     uint8_t epoch;
     uint16_t record_mtu;
+    enum path_mtu_known mtu_known;
+    bool mtu_searching;
+    instant mtu_confirmed; /* when a probe of that size was last answered; 0: never     */
     const char *aead;
     uint64_t records_in, records_out, bytes_in, bytes_out, rekeys;
     instant rtt, since, heard, sent; /* rtt 0: not measured                           */

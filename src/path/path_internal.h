@@ -14,7 +14,8 @@
  * link_answer.c (what strangers get), open.c (what the initiator does), half.c (what the responder
  * does), over_link.c (set-up by way of a link), stand.c (which path is in use), gateway.c and
  * transit.c (for others), session.c (keys and lanes), park.c, rekey.c, alive.c (timers), suspect.c (lost,
- * closed, doubted), control.c (sealed messages), trust.c (who is who), policy.c, neighbour.c,
+ * closed, doubted), control.c (sealed messages), mtu.c and mtu_search.c (the largest record that gets
+ * through), trust.c (who is who), policy.c, neighbour.c,
  * engine.c (life cycle, slots, outputs), inspect.c (looking).
  *
  * Nothing that may still be in somebody's hands up the stack is freed while a message is worked on:
@@ -32,6 +33,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "path/mtu.h"
 #include "path/noise.h"
 #include "path/path.h"
 #include "path/path_wire.h"
@@ -108,6 +110,7 @@ struct neighbour {
     const char *name; /* "gate.east.ip" */
     unsigned instance;
     uint32_t tunnel;
+    uint16_t most; /* the largest record that the module would send */
     enum { TUNNEL_CLOSED, TUNNEL_OPENING, TUNNEL_UP } tunnel_state;
     struct fwd_tunnel *fwd;
     struct path *link;    /* the one in use, state UP                              */
@@ -182,6 +185,7 @@ struct work {
     uint8_t *pieces; /* of a split control message */
     size_t pieces_size;
     uint64_t pieces_next;
+    struct path_mtu mtu;
 };
 
 /* There are many, most of them asleep: what is not needed then is elsewhere. */
@@ -208,6 +212,7 @@ struct path {
     uint16_t record_mtu;
     uint8_t state; /* enum path_state                                        */
     uint8_t hops, aead;
+    uint8_t mtu_known; /* enum path_mtu_known                                     */
     bool has_id, initiator, one_hop, published, parked;
     bool lost;              /* draining: never in use again                           */
     struct epoch_keys keys; /* in use for sending                                     */
@@ -406,7 +411,11 @@ void neighbour_use(struct neighbour *n);
 void neighbour_release(struct path_engine *e,
                        struct neighbour *n); /* closes the tunnel of the last user */
 const struct recipe *neighbour_recipe(const struct neighbour *n);
+/* The largest record to send to it: what its tunnel takes, or less, as the link found out. */
 uint16_t neighbour_record_mtu(const struct neighbour *n);
+uint16_t neighbour_tunnel_mtu(const struct neighbour *n);
+/* A record of this size got through its tunnel. */
+void neighbour_carries(struct path_engine *e, struct neighbour *n, uint16_t record_mtu);
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r);
 /* Makes sure that a link is being opened, which may take until `limit`; true when one is up. */
 bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit);
@@ -471,6 +480,10 @@ void session_lane_release(void *lane);                              /* for epoch
 instant session_heard(const struct path *p);
 instant session_sent(const struct path *p);
 instant session_data_used(const struct path *p);
+/* Was data sent for longer than `pause` after some was heard last? */
+bool session_data_unanswered(const struct path *p, instant pause);
+/* What was sent on data lanes: records, and bytes inside of them. */
+void session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes);
 void session_watch(struct path *p);
 uint64_t session_counter(const struct path *p); /* the highest of all lanes, sent */
 void session_set_mtu(struct path *p, uint16_t record_mtu);
@@ -506,6 +519,10 @@ void control_send_by(struct path_engine *e, instant now, struct path *p,
 void control_record(struct path_engine *e, instant now, const struct arrival *from,
                     const uint8_t *bytes, size_t size);
 void control_probe(struct path_engine *e, instant now, struct path *p);
+/* A PROBE in one record of `record_size` bytes, whatever the MTU: at least CONTROL_PROBE_LEAST. */
+void control_probe_sized(struct path_engine *e, instant now, struct path *p, uint32_t number,
+                         uint16_t record_size);
+#define CONTROL_PROBE_LEAST (RECORD_OVERHEAD + 5)
 void control_hello(struct path_engine *e, instant now, struct path *p); /* an empty record */
 
 /* link.c */

@@ -133,6 +133,7 @@ void session_publish(struct path_engine *e, struct path *p)
     p->fwd->handle4 = p->peer->handle4;
     p->fwd->handle6 = p->peer->handle6;
     policy_apply(e, p);
+    session_watch(p); /* the first record begins the search for the MTU */
     fwd_label_set(e->tables, p->slot, &p->fwd->label);
     p->published = true;
 }
@@ -203,6 +204,25 @@ instant session_data_used(const struct path *p)
     instant heard, sent;
     last_use(p, 1, &heard, &sent);
     return later(p->since, later(heard, sent));
+}
+
+bool session_data_unanswered(const struct path *p, instant pause)
+{
+    instant heard, sent;
+    last_use(p, 1, &heard, &sent);
+    return sent > later(heard, p->since) + pause;
+}
+
+void session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes)
+{
+    *ret_records = *ret_bytes = 0;
+    for (unsigned i = 1; p->fwd && i < p->fwd->lanes; i++) {
+        const struct lane *l = atomic_load(&p->fwd->lane[i]);
+        if (!l)
+            continue;
+        *ret_records += atomic_load_explicit(&l->records_out, memory_order_relaxed);
+        *ret_bytes += atomic_load_explicit(&l->bytes_out, memory_order_relaxed);
+    }
 }
 
 /* Asks the workers to tell of the next record. */

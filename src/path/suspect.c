@@ -14,6 +14,7 @@ void path_drain(struct path_engine *e, instant now, struct path *p)
     struct work *w = path_work(p);
     p->state = PATH_STATE_DRAINING;
     p->drain_until = now + DRAIN_TIME;
+    path_mtu_free(p);
     if (p->first->link == p)
         neighbour_set_link(e, p->first, NULL);
     heap_set(&e->timers, &p->timer,
@@ -110,5 +111,7 @@ void path_check_all(struct path_engine *e, instant now)
             path_work(p)->unanswered_since = now_floor(now);
         path_work(p)->probe_sent = 0;
         control_probe(e, now, p);
+        for (struct path *q = p->first->paths; q; q = q->first_next)
+            path_mtu_forget(e, now, q);
     }
 }

@@ -245,10 +245,10 @@ void transit_label_mtu(struct path_engine *e, instant now, struct neighbour *fro
 {
     struct path *p = path_of(e, from, label);
     struct transit_side *s = side_of(e, from, label);
-    if (record_mtu < 128)
+    if (record_mtu < MTU_SEARCH_LEAST)
         return;
-    if (p && record_mtu < p->record_mtu)
-        session_set_mtu(p, record_mtu);
+    if (p)
+        path_mtu_told(e, now, p, record_mtu);
     else if (s && transit_may_pass(e, now, from))
         tell(e, now, other(s), MESSAGE_MTU, record_mtu);
 }
@@ -269,7 +269,10 @@ void path_transit_too_big(struct path_engine *e, instant now, uint32_t slot)
     if (!t || !t->accepted)
         return;
     struct transit_side *from = t->in.slot == slot ? &t->in : &t->out;
-    tell(e, now, from, MESSAGE_MTU, neighbour_record_mtu(other(from)->neighbour));
+    struct neighbour *to = other(from)->neighbour;
+    tell(e, now, from, MESSAGE_MTU, neighbour_tunnel_mtu(to));
+    if (to->link)
+        path_mtu_wanted(e, now, to->link);
 }
 
 /* After a reload: who lost the right to be forwarded loses it now. */

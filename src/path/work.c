@@ -13,6 +13,7 @@ void path_work_free(struct path *p)
     struct work *w = p->work;
     if (!w)
         return;
+    path_mtu_free(p);
     if (w->next)
         crypto_wipe(w->next, sizeof *w->next);
     if (w->rekey)
