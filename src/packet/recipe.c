@@ -178,19 +178,39 @@ static void put_u16(uint8_t *at, uint16_t value)
     write_u16(&w, value);
 }
 
-static bool apply_ttl(const struct recipe_patch *patch, bool in_place, struct packet *p,
+static bool apply_ttl(const struct recipe_patch *patch, struct packet *p,
                       enum drop_reason *ret_reason)
 {
-    if (in_place ? patch->at >= p->size : patch->from >= p->arrival.via_size) {
+    if (patch->from >= p->arrival.via_size) {
         *ret_reason = DROP_TRUNCATED;
         return false;
     }
-    uint8_t ttl = in_place ? p->data[patch->at] : p->arrival.via[patch->from];
+    uint8_t ttl = p->arrival.via[patch->from];
     if (ttl <= 1) {
         *ret_reason = DROP_HOP_LIMIT;
         return false;
     }
     p->data[patch->at] = ttl - 1;
+    return true;
+}
+
+/* An empty prepend changes a header that stays on: of each datagram, when it is a run. */
+static bool count_down(const struct recipe_patch *patch, struct packet *p,
+                       enum drop_reason *ret_reason)
+{
+    size_t stride = p->run ? p->run : p->size;
+    for (size_t at = 0; at == 0 || at < p->size; at += stride) {
+        if (at + patch->at >= p->size) {
+            *ret_reason = DROP_TRUNCATED;
+            return false;
+        }
+        uint8_t *ttl = p->data + at + patch->at;
+        if (*ttl <= 1) {
+            *ret_reason = DROP_HOP_LIMIT;
+            return false;
+        }
+        --*ttl;
+    }
     return true;
 }
 
@@ -216,7 +236,7 @@ static bool apply_patch(const struct recipe_patch *patch, bool in_place, struct 
         put_u16(p->data + patch->at + 2, (uint16_t)(*patch->sequence)++);
         break;
     case PATCH_TTL:
-        return apply_ttl(patch, in_place, p, ret_reason);
+        return in_place ? count_down(patch, p, ret_reason) : apply_ttl(patch, p, ret_reason);
     }
     return true;
 }
@@ -436,6 +456,46 @@ enum peel_result peel_run(const struct peel_table *t, struct packet *p,
             return follow_peel(peel, p, ret_recipe, ret_reason);
     }
     return drop(reason, ret_reason);
+}
+
+/* The peel that a steer begins, for datagrams that all begin with the bytes that it looks at. */
+static const struct peel *steered_peel(const struct peel_table *t, const struct packet *run)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct peel *peel = &t->peel[i];
+        const struct peel_step *first = &peel->step[0];
+        if (run->data[0] < peel->first_low || run->data[0] > peel->first_high)
+            continue;
+        if (!peel->count || first->verb != PEEL_STEER || !first->at || first->size)
+            return NULL;
+        for (size_t at = 0; at < run->size; at += run->run)
+            if (run->size - at < first->at || memcmp(run->data, run->data + at, first->at) != 0)
+                return NULL;
+        return peel;
+    }
+    return NULL;
+}
+
+bool peel_steer_run(const struct peel_table *t, struct packet *run, size_t *ret_front,
+                    enum peel_result *ret_result, const struct recipe **ret_recipe,
+                    enum drop_reason *ret_reason)
+{
+    const struct peel *peel = steered_peel(t, run);
+    if (!peel)
+        return false;
+    struct arrival before = run->arrival;
+    uint8_t *data = run->data;
+    size_t size = run->size;
+    run->arrival.via_size = 0;
+    *ret_result = follow_peel(peel, run, ret_recipe, ret_reason);
+    *ret_front = (size_t)(run->data - data);
+    run->data = data;
+    run->size = size;
+    if (*ret_result != PEEL_IS_MODULES &&
+        (*ret_result != PEEL_IS_RECORD || *ret_front <= peel->step[0].at))
+        return true;
+    run->arrival = before; /* what is behind may not be alike */
+    return false;
 }
 
 /* The bytes that a peel takes off before a record; false when it does not fit or does more than that. */

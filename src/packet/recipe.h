@@ -28,7 +28,7 @@ enum recipe_patch_kind {
     PATCH_SEQUENCE32,
     /* Transit: a hop count, less one; at 1 or 0 the packet is dropped as HOP_LIMIT.  In a prepend with bytes it is taken
      * from arrival.via[from], where peeling kept the old header; in an empty prepend the byte at `at` of the packet is
-     * changed in place (a header that stays on). */
+     * changed in place (a header that stays on), in a run that of each datagram. */
     PATCH_TTL,
 };
 
@@ -130,7 +130,8 @@ enum peel_verb {
     PEEL_STRIP, /* take `size` bytes off; they must equal bytes under mask where `compare`; may be kept as arrival.via */
     PEEL_LENGTH16, /* the 16-bit field at `at` of the bytes still there + add must be the size of the packet */
     PEEL_OPEN, /* recipe_seal.open                                                                        */
-    PEEL_STEER, /* transit for others: ask `steer`; when it forwards, `size` bytes are taken off as STRIP does */
+    PEEL_STEER, /* transit for others: ask `steer`; when it forwards, `size` bytes are taken off as STRIP does.  `at`: it
+                 * looks at that many bytes only, so that runs whose datagrams begin alike can stay runs; 0: at all */
     PEEL_RECORD, /* what is left is a record or a handshake: by its type                                    */
     PEEL_PUNT, /* what is left is the module's own protocol                                               */
 };
@@ -178,6 +179,13 @@ enum peel_result peel_run(const struct peel_table *t, struct packet *p,
 /* Does a record lie in these bytes, behind *ret_front bytes that are only stripped?  Looks and changes nothing; what needs
  * more than looking (opening, steering), or was to be kept for control, is left to peel_run(). */
 bool peel_look(const struct peel_table *t, const uint8_t *bytes, size_t size, size_t *ret_front);
+
+/* peel_run() once for a whole run, whose peel begins with a steer and whose datagrams begin with the same bytes.  False: it
+ * is not like that, take each by itself.  True: *ret_result; a record lies *ret_front bytes behind the beginning of each
+ * datagram (nothing is taken off, the run's arrival is what that of each would be). */
+bool peel_steer_run(const struct peel_table *t, struct packet *run, size_t *ret_front,
+                    enum peel_result *ret_result, const struct recipe **ret_recipe,
+                    enum drop_reason *ret_reason);
 
 /* The table of a wire that carries records with nothing around them. */
 void peel_plain(struct peel_table *ret);

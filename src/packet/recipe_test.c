@@ -550,6 +550,75 @@ static void test_steer(void **state)
     assert_packet(BYTES('P', '?', 6, 'R', 'R'));
 }
 
+/* Datagrams that begin alike are steered in one go; `keep` says where they came from. */
+static void test_steer_of_a_run(void **state)
+{
+    struct recipe onward;
+    struct toy_steer toy = {.steer = {decide}, .verdict = STEER_DELIVER, .recipe = &onward};
+    struct peel_table t = {
+        .count = 1,
+        .peel = {{.first_low = 0x50,
+                  .first_high = 0x50,
+                  .count = 3,
+                  .step = {{.verb = PEEL_STEER, .at = 3, .steer = &toy.steer},
+                           {.verb = PEEL_STRIP, .size = 3, .keep = true},
+                           {.verb = PEEL_RECORD}}}},
+    };
+    static const char alike[] = "P\x02hAAA"
+                                "P\x02hBBB"
+                                "P\x02hC";
+    const struct recipe_patch hops = {.kind = PATCH_TTL, .at = 1};
+    const struct recipe *recipe = NULL;
+    enum peel_result result;
+    enum drop_reason reason;
+    size_t front = 0;
+    recipe_begin(&onward);
+    assert_true(recipe_add_prepend(&onward, NULL, 0, &hops, 1));
+    assert_true(recipe_add_send(&onward, 0, NULL, &remote, 0));
+
+    packet_fill(packet, alike, 16);
+    packet->run = 6;
+    assert_true(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    assert_int_equal(result, PEEL_IS_RECORD);
+    assert_int_equal(front, 3);
+    assert_int_equal(packet->size, 16);
+    assert_int_equal(packet->arrival.via_size, 3);
+    assert_memory_equal(packet->arrival.via, "P\x02h", 3);
+
+    toy.verdict = STEER_FORWARD;
+    assert_true(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    assert_int_equal(result, PEEL_FORWARD);
+    assert_ptr_equal(recipe, &onward);
+    assert_true(recipe_run(recipe, packet, &reason));
+    assert_memory_equal(packet->data,
+                        "P\x01hAAA"
+                        "P\x01hBBB"
+                        "P\x01hC",
+                        16);
+    assert_false(recipe_run(recipe, packet, &reason));
+    assert_int_equal(reason, DROP_HOP_LIMIT);
+
+    toy.verdict = STEER_DROP;
+    assert_true(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    assert_int_equal(result, PEEL_DROP);
+    assert_int_equal(reason, DROP_POLICY);
+    toy.verdict = STEER_PUNT;
+    assert_false(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+
+    toy.verdict = STEER_DELIVER;
+    packet->data[8] ^= 1; /* one begins otherwise */
+    assert_false(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    packet_fill(packet, alike, 14); /* the last one is too short to begin alike */
+    assert_false(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    packet_fill(packet, alike, 16);
+    t.peel[0].step[0].at = 0; /* it looks at all of it */
+    assert_false(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    t.peel[0].step[0].at = 3;
+    t.peel[0].step[1].size = 4; /* more is taken off than is known to be alike */
+    assert_false(peel_steer_run(&t, packet, &front, &result, &recipe, &reason));
+    packet->run = 0;
+}
+
 static void test_random_datagrams(void **state)
 {
     struct seeded s;
@@ -591,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_via_is_bounded),
         cmocka_unit_test(test_round_trip_through_a_seal),
         cmocka_unit_test(test_steer),
+        cmocka_unit_test(test_steer_of_a_run),
         cmocka_unit_test(test_random_datagrams),
     };
     return cmocka_run_group_tests_name("packet_recipe", tests, set_up, tear_down);

@@ -99,7 +99,8 @@ static bool open_here(struct forward *f, instant now, struct packet *run, uint8_
     return true;
 }
 
-static void take_out(struct forward *f, instant now, const struct peel_table *peel,
+/* One of a run, by itself.  `peeled`: it is what peeling left of it. */
+static void take_out(struct forward *f, instant now, const struct peel_table *peel, bool peeled,
                      const struct packet *run, const uint8_t *bytes, size_t size)
 {
     struct packet *p = packet_take(f->pool);
@@ -109,7 +110,17 @@ static void take_out(struct forward *f, instant now, const struct peel_table *pe
     }
     packet_fill(p, bytes, size);
     p->arrival = run->arrival;
-    forward_datagram(f, now, peel, p);
+    if (peeled)
+        forward_message(f, now, p);
+    else
+        forward_datagram(f, now, peel, p);
+}
+
+static void drop_run(struct forward *f, struct packet *run, enum drop_reason reason)
+{
+    for (unsigned more = packet_count(run) - 1; more; more--)
+        drop_count(&f->drops, reason);
+    forward_drop(f, run, reason);
 }
 
 /* The record at `at` of a run, behind its front. */
@@ -147,13 +158,41 @@ static bool begins_transit(struct forward *f, const struct packet *run, size_t f
     return label && label->transit;
 }
 
-void forward_run(struct forward *f, instant now, const struct peel_table *peel, struct packet *p)
+/* Records that end here, or lie between others that do. */
+static void open_each(struct forward *f, instant now, const struct peel_table *peel, bool steered,
+                      bool all, size_t front, struct packet *p)
 {
     struct known known = {0};
-    size_t front;
-    bool all = records_lie_in(peel, p, &front);
+    for (size_t at = 0; at < p->size; at += p->run) {
+        size_t left = p->size - at, size = left < p->run ? left : p->run, before = front;
+        bool here = all || peel_look(peel, p->data + at, size, &before);
+        if (here && open_here(f, now, p, p->data + at + before, size - before, &known))
+            continue;
+        if (!steered)
+            before = 0;
+        take_out(f, now, peel, steered, p, p->data + at + before, size - before);
+    }
+    packet_give_back(p);
+}
+
+void forward_run(struct forward *f, instant now, const struct peel_table *peel, struct packet *p)
+{
+    size_t front = 0;
+    enum peel_result result;
+    enum drop_reason reason;
+    const struct recipe *on;
     p->arrival.transformed = false;
     p->arrival.via_size = 0;
+    bool steered = peel && peel_steer_run(peel, p, &front, &result, &on, &reason);
+    if (steered && result == PEEL_FORWARD) {
+        forward_send(f, on, p->arrival.ecn, p);
+        return;
+    }
+    if (steered && result == PEEL_DROP) {
+        drop_run(f, p, reason);
+        return;
+    }
+    bool all = steered || records_lie_in(peel, p, &front);
     if (all && !f->shedding && begins_transit(f, p, front)) {
         strip_fronts(p, front);
         peel = front ? NULL : peel;
@@ -168,11 +207,5 @@ void forward_run(struct forward *f, instant now, const struct peel_table *peel, 
         forward_hand_over(f, owner, false, p);
         return;
     }
-    for (size_t at = 0; at < p->size; at += p->run) {
-        size_t left = p->size - at, size = left < p->run ? left : p->run;
-        bool here = all || peel_look(peel, p->data + at, size, &front);
-        if (!here || !open_here(f, now, p, p->data + at + front, size - front, &known))
-            take_out(f, now, peel, p, p->data + at, size);
-    }
-    packet_give_back(p);
+    open_each(f, now, peel, steered, all, front, p);
 }
