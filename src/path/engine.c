@@ -130,8 +130,8 @@ static bool slots_grow(struct path_engine *e)
 
 uint32_t slot_take(struct path_engine *e, enum slot_kind kind, void *object)
 {
-    if (e->slots_used >= e->slot_range / 2 && !slots_grow(e))
-        return 0; /* more than half full, and drawing would begin to take long */
+    if (e->slots_used >= e->slot_range / 4 * 3 && !slots_grow(e))
+        return 0; /* drawing would begin to take long */
     uint32_t i;
     do
         i = 1 + entropy_below(e->entropy,

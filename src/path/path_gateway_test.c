@@ -314,7 +314,7 @@ static void labels_run_out(void **state)
     box_open(t.alpha, "beta.west.ip.via.gate.east.ip");
     net_run(&t.net, SECOND);
     uint32_t used = t.gate->e->slots_used;
-    t.gate->e->slots_used = LABEL_SLOTS / 2;
+    t.gate->e->slots_used = LABEL_SLOTS / 4 * 3;
     for (uint32_t slot; (slot = slot_take(t.gate->e, SLOT_TRANSIT, NULL));)
         slot_free(t.gate->e, slot);
     struct answer *a = box_open(t.alpha, "gamma.west.ip.via.gate.east.ip");
