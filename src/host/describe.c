@@ -180,11 +180,14 @@ static json_t *handle_object(struct host *h, const struct handle *record)
 
     if (packet && (h->now - packet) / SECOND < idle)
         idle = (h->now - packet) / SECOND;
-    json_t *o = json_pack("{s:s, s:s, s:I, s:n}", "name", record->name.text, "state",
+    json_t *o = json_pack("{s:s, s:s, s:I}", "name", record->name.text, "state",
                           resting ? "resting"
                           : used  ? "used"
                                   : "kept",
-                          "idle_s", (json_int_t)(idle > 0 ? idle : 0), "age_s");
+                          "idle_s", (json_int_t)(idle > 0 ? idle : 0));
+    int64_t age = h->wall - record->taken_wall;
+    json_object_set_new(o, "age_s",
+                        record->taken_wall ? json_integer(age > 0 ? age : 0) : json_null());
     json_object_set_new(o, "key", key_text(record->key));
     json_object_set_new(o, "ipv4", address_or_null(&record->v4));
     json_object_set_new(o, "ipv6", address_or_null(&record->v6));
@@ -271,8 +274,8 @@ static void look_known(void *context, const struct path_known_info *i)
     static const char vouched[] = "vouched for by ";
     struct listing *l = context;
     bool is_vouched = !strncmp(i->how, vouched, sizeof vouched - 1);
-    json_t *o = json_pack("{s:s, s:o, s:s, s:n}", "name", i->name, "key", key_text(i->key), "how",
-                          is_vouched ? "vouched" : i->how, "since");
+    json_t *o = json_pack("{s:s, s:o, s:s}", "name", i->name, "key", key_text(i->key), "how",
+                          is_vouched ? "vouched" : i->how);
     json_object_set_new(o, "pin", json_null());
     json_object_set_new(o, "voucher",
                         is_vouched ? json_string(i->how + sizeof vouched - 1) : json_null());
@@ -283,9 +286,9 @@ static void add_pin(json_t *list, const char *name, const uint8_t ed25519[32])
 {
     json_t *key = seen_text(ed25519);
     if (json_is_string(key))
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:s, s:n, s:n}", "name", name, "key",
-                                              key, "pin", key_text(ed25519), "how", "pinned",
-                                              "voucher", "since"));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:o, s:s, s:n}", "name", name, "key", key,
+                                        "pin", key_text(ed25519), "how", "pinned", "voucher"));
     else
         json_decref(key);
 }

@@ -175,6 +175,77 @@ static void a_new_key_has_a_new_handle(void **state)
     assert_int_equal(b->alpha->captured_count, 1);
 }
 
+/* ---- another profile: the same state folder under another configuration ---- */
+
+static void start_as(struct machine *m, const char *yaml)
+{
+    machine_crash(m);
+    m->log_size = 0;
+    m->yaml = yaml;
+    machine_start(m);
+}
+
+/* Without its instance a name is nobody's, but its address is not given to somebody else. */
+static void without_the_instance(void **state)
+{
+    struct bench *b = *state;
+    start_as(b->alpha, "name: alpha\noverlays:\n"
+                       "  - {instance: north.ip, listen: 10.0.0.1:7400, secret: s}\n");
+    struct reply *r = machine_ask(b->alpha, BETA, A);
+    assert_int_equal(r->rcode, LDNS_RCODE_SERVFAIL);
+    assert_non_null(strstr(r->words, "this host is not in east.ip"));
+    assert_string_equal(handle_at(b->alpha, b->v4)->name.text, BETA);
+    machine_send(b->alpha, b->v4, IP_UDP, 7);
+    lan_settle(b->lan);
+    assert_int_equal(b->alpha->captured[20], 3); /* ICMP unreachable, at once */
+    assert_int_equal(b->beta->captured_count, 0);
+    /* The next day everything is as it was. */
+    lan_run(b->lan, 20 * HOUR);
+    start_as(b->alpha, alpha_yaml);
+    assert_string_equal(machine_address(b->alpha, BETA, A), b->v4);
+    /* For good: it rests and goes. */
+    start_as(b->alpha, "name: alpha\noverlays:\n"
+                       "  - {instance: north.ip, listen: 10.0.0.1:7400, secret: s}\n");
+    lan_run(b->lan, 30 * HOUR);
+    assert_int_equal(handle_at(b->alpha, b->v4)->state, HANDLE_QUARANTINED);
+    lan_run(b->lan, 40 * HOUR);
+    assert_null(handle_at(b->alpha, b->v4));
+}
+
+/* A handle is the peer's; under which key this host shows itself does not matter. */
+static void under_another_key(void **state)
+{
+    struct bench *b = *state;
+    machine_crash(b->alpha);
+    b->alpha->seed[0] ^= 1;
+    machine_crash(b->beta); /* which knew the old one */
+    b->beta->file[HOST_FILE_KNOWN].size = 0;
+    machine_start(b->alpha);
+    machine_start(b->beta);
+    assert_string_equal(machine_address(b->alpha, BETA, A), b->v4);
+}
+
+/* ---- limits ---- */
+
+static void who_has_enough_starts_no_path(void **state)
+{
+    struct bench *b = *state;
+    struct machine *gate = lan_machine(b->lan, gate_yaml);
+    struct host_count before, after;
+    handle_limits_set(b->alpha->host->handles, HANDLE_QUARANTINE, 1);
+    host_count(b->alpha->host, &before);
+    struct reply *r = machine_ask(b->alpha, "gate.east.ip", A);
+    assert_int_equal(r->rcode, LDNS_RCODE_SERVFAIL);
+    assert_non_null(strstr(r->words, "as many handle addresses as one user may have"));
+    host_count(b->alpha->host, &after);
+    assert_int_equal(after.paths, before.paths);
+    host_count(gate->host, &after);
+    assert_int_equal(after.paths + after.halves, 0);
+    /* What he has he keeps, also when it rests. */
+    rest(b);
+    assert_string_equal(machine_address(b->alpha, BETA, A), b->v4);
+}
+
 /* ---- flows that were there before ---- */
 
 static void addresses_of_a_handle(void **state)
@@ -292,6 +363,9 @@ int main(void)
         CASE(a_connection_keeps_its_address),
         CASE(packets_keep_a_handle),
         CASE(a_new_key_has_a_new_handle),
+        CASE(without_the_instance),
+        CASE(under_another_key),
+        CASE(who_has_enough_starts_no_path),
         CASE(addresses_of_a_handle),
         CASE(names_and_keys_survive),
         CASE(damaged_files),

@@ -118,6 +118,17 @@ static const struct handle *standing(struct host *h, const struct name_chain *as
     return hh && atomic_load(&hh->fwd->path) ? record : NULL;
 }
 
+/* Why this user gets no address for the name, before a path is set up for nothing; NULL: he may, or it has one. */
+static const char *user_is_full(struct host *h, uint32_t user, const struct overlay_name *name)
+{
+    uint8_t key[32];
+    const char *full = handle_refuses_user(h->handles, user);
+    bool has =
+        full && (handle_by_name(h->handles, name) ||
+                 (path_key_of(h->path, name->text, key) && handle_by_peer(h->handles, name, key)));
+    return has ? NULL : full;
+}
+
 static void resolve(struct host *h, const struct dns_out *o)
 {
     const struct name_chain *asked = &o->resolve.chain;
@@ -145,6 +156,11 @@ static void resolve(struct host *h, const struct dns_out *o)
     if (!o->resolve.start || h->stopping) {
         answer_failure(h, o->resolve.question, false,
                        h->stopping ? "the daemon ends" : "no path stands for this name");
+        return;
+    }
+    const char *full = user_is_full(h, o->resolve.user, &asked->hop[asked->count - 1]);
+    if (full) {
+        answer_failure(h, o->resolve.question, false, full);
         return;
     }
     struct want *w = host_want(h, WANT_QUESTION);

@@ -220,7 +220,7 @@ static void entry_revive(struct handle_table *table, int64_t wall, struct handle
         handle_journal_put(table, before);
 }
 
-static const char *user_refuse(const struct handle_table *table, uint32_t user)
+const char *handle_refuses_user(const struct handle_table *table, uint32_t user)
 {
     struct handle_user *u;
     HASH_FIND(hh, table->users, &user, sizeof user, u);
@@ -239,7 +239,7 @@ const struct handle *handle_take(struct handle_table *table, int64_t wall,
     }
     struct ip_address v4, v6;
     const char *reason;
-    if (!labels_valid(name->text, &reason) || (reason = user_refuse(table, user)) != NULL) {
+    if (!labels_valid(name->text, &reason) || (reason = handle_refuses_user(table, user)) != NULL) {
         *ret_reason = reason;
         return NULL;
     }
@@ -253,6 +253,7 @@ const struct handle *handle_take(struct handle_table *table, int64_t wall,
     e->h = (struct handle){.id = ++table->last_id,
                            .state = HANDLE_LIVE,
                            .owner_user = user,
+                           .taken_wall = wall,
                            .last_used_wall = wall,
                            .v4 = v4,
                            .v6 = v6};

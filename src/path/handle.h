@@ -33,7 +33,8 @@ struct handle {
     uint8_t state; /* enum handle_state */
     bool named; /* what its name resolves to; false when a newer handle has the same name         */
     uint32_t owner_user;
-    int64_t last_used_wall; /* seconds since 1970                                                 */
+    int64_t taken_wall,
+        last_used_wall; /* seconds since 1970; taken 0: by a version that did not note it */
     struct ip_address v4, v6;
     uint8_t key[32]; /* the peer's X25519 key */
     struct overlay_name name;
@@ -67,6 +68,9 @@ void handle_limits_set(struct handle_table *table, int64_t quarantine, unsigned 
 const struct handle *handle_take(struct handle_table *table, int64_t wall,
                                  const struct overlay_name *name, const uint8_t key[32],
                                  const char *way, uint32_t user, const char **ret_reason);
+
+/* Why this user would get no new handle (static), or NULL.  Those he has he keeps. */
+const char *handle_refuses_user(const struct handle_table *table, uint32_t user);
 
 /* Pointers are valid until the handle is recycled. */
 const struct handle *handle_by_id(const struct handle_table *table, uint32_t id);

@@ -83,6 +83,7 @@ static void handle_equal(const struct handle *a, const struct handle *b)
     assert_int_equal(a->named, b->named);
     assert_int_equal(a->owner_user, b->owner_user);
     assert_int_equal(a->last_used_wall, b->last_used_wall);
+    assert_int_equal(a->taken_wall, b->taken_wall);
     assert_true(ip_address_equal(&a->v4, &b->v4));
     assert_true(ip_address_equal(&a->v6, &b->v6));
     assert_memory_equal(a->key, b->key, 32);

@@ -39,6 +39,7 @@ enum record_kind { RECORD_BEGIN = 1, RECORD_PUT = 2, RECORD_TOUCH = 3, RECORD_GO
 #define FLAG_V4    2
 #define FLAG_V6    4
 #define FLAG_WAY   8
+#define FLAG_TAKEN 16
 
 /* ---- writing ---- */
 
@@ -108,7 +109,8 @@ static struct writer put_write(const struct handle_entry *e, uint8_t record[RECO
     write_u32(&w, h->id);
     write_u8(&w, h->state);
     write_u8(&w, (uint8_t)((h->named ? FLAG_NAMED : 0) | (h->v4.family ? FLAG_V4 : 0) |
-                           (h->v6.family ? FLAG_V6 : 0) | (e->way ? FLAG_WAY : 0)));
+                           (h->v6.family ? FLAG_V6 : 0) | (e->way ? FLAG_WAY : 0) |
+                           (h->taken_wall ? FLAG_TAKEN : 0)));
     write_u32(&w, h->owner_user);
     write_u64(&w, (uint64_t)h->last_used_wall);
     write_bytes(&w, h->key, sizeof h->key);
@@ -124,6 +126,8 @@ static struct writer put_write(const struct handle_entry *e, uint8_t record[RECO
         write_u16(&w, (uint16_t)length);
         write_bytes(&w, e->way, length);
     }
+    if (h->taken_wall)
+        write_u64(&w, (uint64_t)h->taken_wall);
     return w;
 }
 
@@ -266,6 +270,8 @@ static bool put_parse(struct reader *r, struct handle *h, char *way, size_t way_
         return false;
     if (flags & FLAG_WAY && !text_read(r, read_u16(r), way, way_room))
         return false;
+    if (flags & FLAG_TAKEN)
+        h->taken_wall = (int64_t)read_u64(r);
     return whole(r) && h->id != 0 && h->state <= HANDLE_QUARANTINED &&
            !(h->named && h->state == HANDLE_QUARANTINED);
 }

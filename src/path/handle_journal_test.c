@@ -279,7 +279,10 @@ static void leaves_no_half_record(void **state)
         uint8_t *record = journal + begin;
         size_t payload = size - 7 + (i == 0);
         record[1] = (uint8_t)payload;
-        record[3 + payload - 1] = i == 0 ? 0 : ' ';
+        if (i == 0)
+            record[3 + payload - 1] = 0;
+        else
+            record[3 + payload - 1 - 8] = ' '; /* of the name, before the time it was given */
         crypto_sha256(record, 3 + payload, hash);
         memcpy(record + 3 + payload, hash, 4);
         struct handle_table *copy = bench_load(b, journal, begin + payload + 7, &loaded);

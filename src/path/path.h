@@ -206,6 +206,8 @@ void path_each_known(struct path_engine *e,
                      void (*look)(void *context, const struct path_known_info *info),
                      void *context);
 
+/* The key (X25519) that is pinned for a name, or else bound to it; false: neither. */
+bool path_key_of(const struct path_engine *e, const char *name, uint8_t ret[32]);
 /* The whole file of known names, for an owner who could not append: malloc'd, not a string. */
 char *path_known_text(const struct path_engine *e, size_t *ret_size);
 

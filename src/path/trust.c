@@ -334,3 +334,13 @@ void path_each_known(struct path_engine *e,
     for (const struct known *k = e->knowns; k; k = k->next)
         look(context, &(struct path_known_info){.name = k->name, .key = k->key, .how = k->how});
 }
+
+bool path_key_of(const struct path_engine *e, const char *name, uint8_t ret[32])
+{
+    const struct known *k = known_find(e, name);
+    if (pinned(e, name, ret))
+        return true;
+    if (k)
+        memcpy(ret, k->key, 32);
+    return k != NULL;
+}

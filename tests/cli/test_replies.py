@@ -97,8 +97,7 @@ class Replies(DaemonCase):
         self.daemon(handle=[{"result": {"handles": [HANDLE]}}],
                     overlay=[{"result": {"overlays": [OVERLAY], "links": [LINK]}}],
                     drops=[{"result": {"drops": DROPS}}],
-                    key=[{"result": {"keys": [{"name": "a.b.c", "key": "K", "how": "vouched", "voucher": "g.b.c",
-                                               "since": 5}]}}],
+                    key=[{"result": {"keys": [{"name": "a.b.c", "key": "K", "how": "vouched", "voucher": "g.b.c"}]}}],
                     metrics=[{"result": {"metrics": {"path_records_in": 5, "x": 0}}}],
                     config=[{"result": {"file": "f", "text": "name: 'a'\n"}}])
         self.assertIn("beta.west.ip 198.18.4.7 fd00::7 used 1000 1m 0s 0s -", self.shows("handle"))

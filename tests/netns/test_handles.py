@@ -5,6 +5,7 @@
                gamma
               10.1.0.3
 """
+import os
 import re
 
 import suite
@@ -86,6 +87,64 @@ def a_peer_costs_no_user_anything():
         assert ask(alpha, FIRST, BETA)[0] == "NOERROR"
         assert ask(alpha, FIRST, GAMMA)[0] == "NOERROR"
         assert users(alpha) == {BETA: None, GAMMA: FIRST}, users(alpha)
+
+
+# Asks for names of which hardly any exists, 64 at a time, as what a web page names is asked for; prints how many answers
+# of each kind came, and in how many seconds.
+PAGE = """
+import collections, socket, struct, sys, time
+where = next(l.split()[1] for l in open('/etc/resolv.conf') if l.startswith('nameserver'))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((where, 53))
+s.settimeout(10)
+total, sent, open_, answers, start = int(sys.argv[1]), 0, {}, collections.Counter(), time.monotonic()
+def labels(name):
+    return b''.join(bytes([len(l)]) + l.encode() for l in name.split('.')) + bytes(1)
+def name(n):
+    return (f'pixel{n}.east.ip', f'pixel{n}.north.ip', f'beta.east.ip.via.pixel{n}.east.ip', f'pixel{n}.beta.east.ip')[n % 4]
+while sent < total or open_:
+    while sent < total and len(open_) < 64:
+        number = sent & 0xffff
+        s.send(struct.pack('!HHHHHH', number, 0x100, 1, 0, 0, 0) + labels(name(sent)) + bytes([0, 1, 0, 1]))
+        open_[number] = sent
+        sent += 1
+    reply = s.recv(1500)
+    if open_.pop(struct.unpack_from('!H', reply)[0], None) is not None:
+        answers[reply[3] & 15] += 1
+print(dict(answers), round(time.monotonic() - start, 1))
+"""
+
+
+def size_of(host):
+    """Private memory of the daemon, kB."""
+    with open(f"/proc/{host.daemon_pid()}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("RssAnon"))
+
+
+@case
+def a_page_asks_for_100_000_names():
+    """a page names 100 000 hosts that are not there: no address is given, no file grows, and another user notices nothing"""
+    need("dig", "setpriv")
+    with Lab(machine_class=Host) as lab:
+        alpha, beta, gamma = three_hosts(lab)
+        for host in (alpha, beta, gamma):
+            host.up()
+        assert ask(alpha, FIRST, BETA)[0] == "NOERROR"
+        before, journal = size_of(alpha), alpha.file("state/handles")
+        handles, file_size = users(alpha), os.path.getsize(journal)
+        page = alpha.start(["setpriv", "--reuid", str(FIRST), "--regid", str(FIRST), "--clear-groups", "/usr/bin/python3",
+                            "-c", PAGE, "100000"], "page.log")
+        assert ask(alpha, SECOND, BETA)[0] == "NOERROR"
+        assert ask(alpha, SECOND, GAMMA)[0] == "NOERROR", "the page kept another user out"
+        assert page.wait(240) == 0, page.log()
+        answers, seconds = page.log().rsplit(None, 1)
+        suite.comment(f"100 000 names in {seconds} s, answers by status {answers}; {before} kB before, {size_of(alpha)} after")
+        assert "0:" not in answers, f"a name that is not there has an address: {answers}"
+        assert users(alpha) == {**handles, GAMMA: SECOND}
+        assert os.path.getsize(journal) < file_size + 1000
+        assert size_of(alpha) < before + 4096, f"{size_of(alpha)} kB, {before} before"
+        assert len(alpha.ask("path")["paths"]) <= 2
+        assert ask(alpha, FIRST, GAMMA)[0] == "NOERROR"
 
 
 suite.main(__doc__)
