@@ -9,8 +9,7 @@
 #include "sim/sim_nat.h"
 
 /* Nothing that a program says, and no name, is ever seen on the underlay. */
-static void watch(void *context, struct sim_node *from, const uint8_t *bytes, size_t size,
-                  size_t wire)
+static void watch(void *context, const struct sim_node *from, const uint8_t *bytes, size_t size)
 {
     struct sim *s = context;
     const char *seen = NULL;
@@ -21,8 +20,6 @@ static void watch(void *context, struct sim_node *from, const uint8_t *bytes, si
             seen = i->name;
     if (seen)
         sim_fail(&s->world, "%s sent '%s' in clear", from->name, seen);
-    if (!from->forwards)
-        sim_meter_sent(s, from, bytes, size, wire);
 }
 
 void sim_init(struct sim *s, uint64_t seed)

@@ -256,6 +256,21 @@ static bool timers(struct sim_script *s, const struct sim_statement *st, char *w
     return !(words % 2);
 }
 
+static bool option(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
+{
+    for (unsigned i = 0; i < st->value[0].host_count; i++)
+        sim_settings_option(&st->value[0].hosts[i]->settings, st->value[1].text, st->value[2].text,
+                            st->value[3].text);
+    return true;
+}
+
+static bool knows(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
+{
+    for (unsigned i = 0; i < st->value[0].host_count; i++)
+        sim_settings_knows(&st->value[0].hosts[i]->settings, st->value[1].text, st->value[2].text);
+    return true;
+}
+
 static bool yaml(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
     add_to(&st->value[0], SIM_LINES, st->value[1].text);
@@ -301,6 +316,9 @@ const struct sim_verb sim_build_verbs[] = {
     {"pin", "HOSTS NAME HOST", SIM_CHANGES, pin, "the name has the key of that machine"},
     {"policy", "HOSTS WORD REST", SIM_CHANGES, policy, "what peers may reach: icmp, udp/5000, ..."},
     {"timers", "HOSTS REST", SIM_CHANGES, timers, "timers of the configuration: rekey 5s ..."},
+    {"option", "HOSTS WORD WORD TEXT", SIM_CHANGES, option, "of an instance: its key and value"},
+    {"knows", "HOSTS WORD TEXT", SIM_CHANGES, knows,
+     "only these machines are listed as members of the instance"},
     {"yaml", "HOSTS REST", SIM_CHANGES, yaml, "a line of the configuration as it is"},
     {"clear", "HOSTS WORD", SIM_CHANGES, clear,
      "takes out rules, believe, forward, pins, policy, timers, or yaml"},

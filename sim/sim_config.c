@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "crypto/crypto.h"
 #include "sim/sim_host.h"
+#include "sim/sim_script.h"
 
 static const char *const section_key[SIM_SECTIONS] = {
     [SIM_RULES] = "rules", [SIM_BELIEVE] = "believe", [SIM_FORWARD] = "forward",
@@ -17,6 +18,50 @@ void sim_settings_done(struct sim_settings *s)
 {
     for (unsigned i = 0; i < SIM_SECTIONS; i++)
         free(s->section[i]);
+    while (s->about) {
+        struct sim_about *a = s->about;
+        s->about = a->next;
+        free(a->options);
+        free(a->knows);
+        free(a);
+    }
+}
+
+/* NULL: nothing was said. */
+static struct sim_about *about(const struct sim_settings *s, const char *instance)
+{
+    struct sim_about *a = s->about;
+    while (a && strcmp(a->instance, instance))
+        a = a->next;
+    return a;
+}
+
+static struct sim_about *about_make(struct sim_settings *s, const char *instance)
+{
+    struct sim_about *a = about(s, instance);
+    if (a)
+        return a;
+    a = base_calloc(1, sizeof *a);
+    snprintf(a->instance, sizeof a->instance, "%s", instance);
+    a->next = s->about;
+    return s->about = a;
+}
+
+void sim_settings_option(struct sim_settings *s, const char *instance, const char *key,
+                         const char *value)
+{
+    struct sim_about *a = about_make(s, instance);
+    size_t before = a->options ? strlen(a->options) : 0;
+    size_t room = before + strlen(key) + strlen(value) + 16;
+    a->options = base_realloc(a->options, room);
+    snprintf(a->options + before, room - before, "      %s: %s\n", key, value);
+}
+
+void sim_settings_knows(struct sim_settings *s, const char *instance, const char *patterns)
+{
+    struct sim_about *a = about_make(s, instance);
+    free(a->knows);
+    a->knows = base_strdup(patterns);
 }
 
 void sim_settings_add(struct sim_settings *s, enum sim_section section, const char *line)
@@ -114,12 +159,17 @@ static void add_overlay(FILE *f, const struct sim_host *h, const struct sim_inst
     fprintf(f, "  - instance: %s\n    name: %s\n", i->name, self->alias);
     fprintf(f, "    secrets: [%s]\n", secret_label(h, i->name));
     fprintf(f, "    listen: \"[::]:%u\"\n", self->port);
+    const struct sim_about *a = about(&h->settings, i->name);
     bool any = false;
+    if (a && a->options)
+        fprintf(f, "    options:\n%s", a->options);
     for (unsigned m = 0; m < i->members; m++) {
         bool reachable = sim_port_find(&i->member[m].host->node, i->network);
         if (i->member[m].host == h || !strcmp(i->member[m].alias, self->alias) || !reachable ||
             i->member[m].hidden)
             continue; /* who is not on the network dials us */
+        if (a && a->knows && !sim_list_holds(a->knows, i->member[m].host->node.name))
+            continue;
         if (!any)
             fprintf(f, "    members:\n");
         any = true;

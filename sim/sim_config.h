@@ -23,8 +23,17 @@ enum sim_section {
     SIM_SECTIONS
 };
 
+/* What a machine's configuration says about one of its instances. */
+struct sim_about {
+    char instance[64];
+    char *options; /* lines of YAML, or NULL                                        */
+    char *knows;   /* patterns of machines that are listed as members; NULL: all   */
+    struct sim_about *next;
+};
+
 struct sim_settings {
     char *section[SIM_SECTIONS];
+    struct sim_about *about;
     /* Secrets that differ from what the other members have. */
     struct {
         char instance[64], label[SIM_LABEL];
@@ -40,6 +49,12 @@ bool sim_settings_clear(struct sim_settings *s, const char *section);
 /* From now on this machine's secret for the instance is the one called `label`, or two of them with
  * a comma; the members' is called as the instance. */
 bool sim_settings_secret(struct sim_settings *s, const char *instance, const char *label);
+
+/* An option of the instance. */
+void sim_settings_option(struct sim_settings *s, const char *instance, const char *key,
+                         const char *value);
+/* Only these machines are listed as members of the instance. */
+void sim_settings_knows(struct sim_settings *s, const char *instance, const char *patterns);
 
 struct sim_host;
 /* The configuration file; the caller frees it. */

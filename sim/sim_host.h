@@ -104,6 +104,7 @@ struct sim_host {
     size_t log_size;
     unsigned starts;
     uint64_t captured, delivered, unreachable;
+    struct sim_sent sent;
 };
 
 struct sim_host *sim_host_new(struct sim *s, const char *name);

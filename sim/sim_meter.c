@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "record/record.h"
 #include "sim/sim_host.h"
 #include "sim/sim_program.h"
 
@@ -46,19 +45,11 @@ void sim_meter_sample(struct sim *s, enum sim_samples samples, int64_t value)
     l->value[l->count - 1] = value;
 }
 
-static bool is_data(const uint8_t *bytes, size_t size)
+void sim_meter_sent(struct sim_host *h, bool control, size_t wire)
 {
-    struct record_header h;
-    return size && bytes[0] == WIRE_RECORD && record_read_header(bytes, size, &h) &&
-           LABEL_LANE(h.label) != 0;
-}
-
-void sim_meter_sent(struct sim *s, struct sim_node *from, const uint8_t *bytes, size_t size,
-                    size_t wire)
-{
-    bool data = is_data(bytes, size);
-    *(data ? &from->sent.data : &from->sent.control) += wire;
-    sim_meter_add(s, data ? SIM_SERIES_DATA : SIM_SERIES_CONTROL, s->world.now, (int64_t)wire);
+    struct sim *s = h->sim;
+    *(control ? &h->sent.control : &h->sent.data) += wire;
+    sim_meter_add(s, control ? SIM_SERIES_CONTROL : SIM_SERIES_DATA, s->world.now, (int64_t)wire);
     sim_meter_add(s, SIM_SERIES_DATAGRAMS, s->world.now, 1);
 }
 
@@ -66,7 +57,7 @@ void sim_meter_mark(struct sim *s)
 {
     s->meter.marked = s->world.now;
     for (unsigned i = 0; i < s->hosts; i++) {
-        struct sim_sent *sent = &s->host[i]->node.sent;
+        struct sim_sent *sent = &s->host[i]->sent;
         sent->marked_control = sent->control;
         sent->marked_data = sent->data;
     }
@@ -76,8 +67,8 @@ int64_t sim_meter_rate(const struct sim *s, const struct sim_host *h, const char
 {
     instant since = s->meter.marked ? s->meter.marked : SIM_BEGIN;
     int64_t span = (s->world.now - since) / MILLISECOND;
-    uint64_t control = h->node.sent.control - h->node.sent.marked_control,
-             data = h->node.sent.data - h->node.sent.marked_data, bytes;
+    uint64_t control = h->sent.control - h->sent.marked_control,
+             data = h->sent.data - h->sent.marked_data, bytes;
     if (!strcmp(what, "control"))
         bytes = control;
     else if (!strcmp(what, "data"))
@@ -144,8 +135,8 @@ static void write_members(FILE *f, struct sim *s)
 {
     for (unsigned i = 0; i < s->hosts; i++)
         fprintf(f, "%s\n    {\"name\": \"%s\", \"control\": %llu, \"data\": %llu}", i ? "," : "",
-                s->host[i]->node.name, (unsigned long long)s->host[i]->node.sent.control,
-                (unsigned long long)s->host[i]->node.sent.data);
+                s->host[i]->node.name, (unsigned long long)s->host[i]->sent.control,
+                (unsigned long long)s->host[i]->sent.data);
 }
 
 char *sim_meter_json(struct sim *s)

@@ -11,15 +11,15 @@
 
 struct sim;
 struct sim_host;
-struct sim_node;
 struct sim_program;
 
 #define SIM_METER_BIN SECOND
 
 /* Sums, one for each second of virtual time. */
 #define SIM_SERIES(X)                                                                              \
-    X(CONTROL, "control", "bytes of handshakes and control records sent on the underlay")          \
-    X(DATA, "data", "bytes of data records sent on the underlay")                                  \
+    X(CONTROL, "control",                                                                          \
+      "bytes of handshakes, control records and module messages sent on the underlay")             \
+    X(DATA, "data", "bytes that data paths sent, their own and those of others")                   \
     X(DATAGRAMS, "datagrams", "datagrams sent on the underlay")                                    \
     X(ASKED, "asked", "echo requests sent")                                                        \
     X(ANSWERED, "answered", "of these, by when they were sent: those that were answered")          \
@@ -56,11 +56,17 @@ struct sim_meter {
     unsigned crashes, starts;
 };
 
+/* What a machine has sent, IP and UDP headers included. */
+struct sim_sent {
+    uint64_t control, data;               /* since the beginning */
+    uint64_t marked_control, marked_data; /* up to the mark      */
+};
+
 void sim_meter_add(struct sim *s, enum sim_series series, instant when, int64_t amount);
 void sim_meter_sample(struct sim *s, enum sim_samples samples, int64_t value);
-/* A datagram of a machine: its bytes, and those of its IP packet. */
-void sim_meter_sent(struct sim *s, struct sim_node *from, const uint8_t *bytes, size_t size,
-                    size_t wire);
+/* A datagram of a machine: of its host engine (control), or of its data path, which also forwards;
+ * `wire` are the bytes of the IP packet. */
+void sim_meter_sent(struct sim_host *h, bool control, size_t wire);
 /* From now on rates are counted anew. */
 void sim_meter_mark(struct sim *s);
 /* Bits in a second that a machine has sent since the mark; `what`: control, data, all.  Negative:

@@ -411,7 +411,7 @@ int sim_net_send(struct sim_net *net, struct sim_node *node, const struct endpoi
     struct flight f = {.net = net, .d = d, .tos = tos, .copies = 1, .at = {net->world->now}};
     f.wire = size + UDP_HEADER + (to->ip.family == 6 ? IP6_HEADER : IP4_HEADER);
     if (net->watch)
-        net->watch(net->watch_context, node, bytes, size, f.wire);
+        net->watch(net->watch_context, node, bytes, size);
     d->from = *from;
     if (!from->ip.family)
         d->from.ip = port->ip[family_index(&to->ip)];

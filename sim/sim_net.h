@@ -86,12 +86,6 @@ struct sim_datagram {
     uint8_t bytes[];
 };
 
-/* What a node has sent, IP and UDP headers included. */
-struct sim_sent {
-    uint64_t control, data;               /* since the beginning */
-    uint64_t marked_control, marked_data; /* up to the mark      */
-};
-
 /* Something with ports.  `deliver` gets datagrams for one of its addresses; the datagram is the
  * network's. */
 struct sim_node {
@@ -100,7 +94,6 @@ struct sim_node {
     void (*deliver)(struct sim_node *self, struct sim_port *port, const struct sim_datagram *d);
     struct sim_port port[SIM_PORTS_MAX];
     unsigned ports;
-    struct sim_sent sent;
     bool forwards; /* a router: sends what others have sent */
     struct sim_node *next;
 };
@@ -116,10 +109,8 @@ struct sim_net {
     uint32_t node_count;
     struct sim_datagram *flying;
     struct sim_between *between;
-    /* Called with each datagram that a node sends, before anything happens to it, and how many bytes
-     * its IP packet has; may be NULL. */
-    void (*watch)(void *context, struct sim_node *from, const uint8_t *bytes, size_t size,
-                  size_t wire);
+    /* Called with each datagram that a node sends, before anything happens to it; may be NULL. */
+    void (*watch)(void *context, const struct sim_node *from, const uint8_t *bytes, size_t size);
     void *watch_context;
     /* Called with each datagram on the wire; false: it goes no further.  May be NULL. */
     bool (*passes)(void *context, const struct sim_network *network, const struct endpoint *from,

@@ -86,9 +86,9 @@ static void burn(struct sim_host *h)
         h->fuse_burnt = true;
 }
 
-static void send_datagram(struct sim_host *h, uint16_t index, const struct endpoint *local,
-                          const struct endpoint *remote, uint8_t tos, const uint8_t *bytes,
-                          size_t size)
+static void send_datagram(struct sim_host *h, bool control, uint16_t index,
+                          const struct endpoint *local, const struct endpoint *remote, uint8_t tos,
+                          const uint8_t *bytes, size_t size)
 {
     const struct sim_socket *s = socket_of(h, index);
     if (!s) {
@@ -102,6 +102,7 @@ static void send_datagram(struct sim_host *h, uint16_t index, const struct endpo
     else if (local->ip.family == remote->ip.family)
         from.ip = local->ip;
     burn(h);
+    sim_meter_sent(h, control, size + (remote->ip.family == 6 ? 48 : 28)); /* IP and UDP */
     int error = sim_net_send(&h->sim->net, &h->node, &from, remote, tos, bytes, size);
     if (error == -EADDRNOTAVAIL) { /* the kernel chooses another */
         from.ip.family = 0;
@@ -164,7 +165,7 @@ static void host_says(struct sim_host *h, const struct host_out *o)
     struct sim_item *i;
     switch (o->kind) {
     case HOST_OUT_SEND:
-        send_datagram(h, o->socket, &o->local, &o->remote, o->tos, o->bytes, o->size);
+        send_datagram(h, true, o->socket, &o->local, &o->remote, o->tos, o->bytes, o->size);
         break;
     case HOST_OUT_CAPTURE:
         item_add(h, ITEM_TO_PROGRAM, o->bytes, o->size);
@@ -224,7 +225,8 @@ static void forward_says(struct sim_host *h, unsigned worker, struct punts *punt
             continue;
         }
         if (o.kind == FORWARD_SEND)
-            send_datagram(h, o.socket, &o.local, &o.remote, o.tos, o.packet->data, o.packet->size);
+            send_datagram(h, false, o.socket, &o.local, &o.remote, o.tos, o.packet->data,
+                          o.packet->size);
         else
             item_add(h, ITEM_TO_PROGRAM, o.packet->data, o.packet->size)->offload =
                 o.packet->offload;
