@@ -101,6 +101,8 @@ static void send_datagram(struct sim_host *h, bool control, uint16_t index,
         from.ip = s->at.ip;
     else if (local->ip.family == remote->ip.family)
         from.ip = local->ip;
+    if (h->swallows && !control)
+        return;
     burn(h);
     sim_meter_sent(h, control, size + (remote->ip.family == 6 ? 48 : 28)); /* IP and UDP */
     int error = sim_net_send(&h->sim->net, &h->node, &from, remote, tos, bytes, size);

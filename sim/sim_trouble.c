@@ -252,7 +252,7 @@ static bool outage(struct sim_script *s, const struct sim_statement *st, char *w
     o->next = s->sim->outages;
     s->sim->outages = o;
     sim_event_set(&s->sim->world, &o->event, s->sim->world.now + st->value[1].number);
-    return true;
+    return sim_script_wait(s, s->sim->world.now + st->value[3].number, why, size);
 }
 
 /* ---- at random ---- */
@@ -314,6 +314,13 @@ static bool churn(struct sim_script *s, const struct sim_statement *st, char *wh
     return true;
 }
 
+static bool swallow(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
+{
+    for (unsigned i = 0; i < st->value[0].host_count; i++)
+        st->value[0].hosts[i]->swallows = !st->value[1].set;
+    return true;
+}
+
 static bool crash_at(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
     struct sim_host *h = st->value[0].hosts[0];
@@ -332,9 +339,11 @@ const struct sim_verb sim_trouble_verbs[] = {
      "faults at random"},
     {"attack", "NETWORK every TIME for TIME [only TEXT]", SIM_HAPPENS, attack,
      "somebody there replays, changes, forges, drops"},
-    {"outage", "WORD for TIME [from WORD]", SIM_HAPPENS, outage, "a cut that heals by itself"},
+    {"outage", "WORD for TIME [from WORD] [then TIME]", SIM_HAPPENS, outage, "a cut that heals by itself; `then` is waited for before the next statement"},
     {"churn", "HOSTS up TIME down TIME for TIME", SIM_HAPPENS, churn,
      "machines come and go: each is up and down about that long"},
+    {"swallow", "HOSTS [no-more]", SIM_HAPPENS, swallow,
+     "their data paths send nothing any more, while all else goes on as if nothing was wrong"},
     {"crash-at", "HOST COUNT [back TIME]", SIM_HAPPENS, crash_at,
      "killed at its COUNTth datagram from now on, in or out; it comes back 1s later"},
 };

@@ -5,21 +5,30 @@
     alpha ------------------- gate ------------------- beta
     10.1.0.1       10.1.0.2        10.2.0.1       10.2.0.2
 
+Then three others, all of them members of lab.ron, on one switch; the way between carol and dave is cut:
+
+    carol 10.3.0.1 --x-- 10.3.0.2 dave
+        \\                  /
+         +- erin 10.3.0.3 -+
+
 Each step is announced, done with the distribution's own programs, and checked.
 """
+import hashlib
 import json
 import os
 import shutil
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "netns"))
 
 import netlab  # noqa: E402
-from netlab import Lab, Skip, Trouble  # noqa: E402
-from ocalahost import Host, gateway_overlays, underlay  # noqa: E402
+from netlab import Lab, Skip, Trouble, wait_until  # noqa: E402
+from ocalahost import PORT, Host, gateway_overlays, secret, underlay  # noqa: E402
 
 NAME, SECRET_PAGE = "beta.west.ip", "a page that only alpha and beta can read"
+FILM, SIZE, RATE = "dave.lab.ron", 24 << 20, "6M"
 KEPT = os.path.join(netlab.build_folder(), "demo-network.json")
 
 
@@ -118,9 +127,65 @@ class Demo:
         done = self.show(self.alpha, [netlab.program("ocala"), "--socket", socket, "status"], "ocala status")
         self.check(done.returncode == 0 and NAME in done.stdout, "status lists the path")
 
+    def ocala(self, host, *words):
+        return self.show(host, [netlab.program("ocala"), "--socket", host.config["control"], *words],
+                         "ocala " + " ".join(words))
+
+    def members(self):
+        self.step("the second act: carol, dave and erin are members of the overlay lab.ron, which routes around failures")
+        self.ron = [self.lab.machine(name) for name in ("carol", "dave", "erin")]
+        self.lab.switch({m: [f"10.3.0.{i + 1}/24"] for i, m in enumerate(self.ron)})
+        text = secret()
+        for machine in self.ron: # who knows erin learns the rest
+            machine.join("lab.ron", text, {} if machine.name == "erin" else {"erin": f"10.3.0.3:{PORT}"},
+                         options={"profile": "fast"})
+        for machine in reversed(self.ron):
+            machine.up()
+        self.carol, self.dave, _ = self.ron
+        self.film = os.urandom(SIZE)
+        path = self.dave.file("film.bin")
+        with open(path, "wb") as f:
+            f.write(self.film)
+        self.dave.start(["/usr/bin/python3", "-m", "http.server", "--bind", "::", "--directory", os.path.dirname(path),
+                         "8000"], "web-server.log")
+        wait_until(lambda: not self.carol.run(["curl", "-sI", "--max-time", "10", f"http://{FILM}:8000/"]).returncode, 40,
+                   f"{FILM} to answer")
+        done = self.ocala(self.carol, "explain", FILM)
+        self.check("direct" in done.stdout, "carol reaches dave by the direct way")
+
+    def download(self):
+        self.step(f"curl downloads {SIZE >> 20} MB from dave; on the way the cable between carol and dave is cut")
+        got = self.carol.file("got.bin")
+        command = ["curl", "-sS", "--max-time", "60", "--limit-rate", RATE, "-o", got, f"http://{FILM}:8000/film.bin"]
+        print(f"    carol$ {' '.join(command)}", flush=True)
+        curl = self.carol.start(command, "curl.log")
+
+        def size():
+            return os.path.getsize(got) if os.path.exists(got) else 0
+        wait_until(lambda: size() > SIZE // 8 or not curl.running(), 30, "the download to run")
+        for machine, other in ((self.carol, self.dave), (self.dave, self.carol)):
+            machine.run(["nft", "-f", "-"], check=True, input=(
+                "table inet cut { chain in { type filter hook input priority -300; }; }\n"
+                f"add rule inet cut in ip saddr 10.3.0.{self.ron.index(other) + 1} drop\n"))
+        at, moved, still = size(), time.monotonic(), 0.0
+        print(f"    cut: nothing passes between carol and dave any more, after {at >> 10} KiB", flush=True)
+        while curl.running():
+            now = time.monotonic()
+            if size() != at:
+                at, still, moved = size(), max(still, now - moved), now
+            wait_until(lambda: size() != at or not curl.running(), 60, "the download to go on")
+        whole = False
+        if size() == SIZE:
+            with open(got, "rb") as f:
+                whole = hashlib.sha256(f.read()).digest() == hashlib.sha256(self.film).digest()
+        self.check(whole and curl.wait() == 0, f"curl has finished, and every byte is right: {size()} bytes; it stood "
+                                               f"still for {still:.1f} s {curl.log().strip()}")
+        done = self.ocala(self.carol, "explain", FILM)
+        self.check("by way of erin" in done.stdout, "carol goes by way of erin now")
+
     def run(self):
         for part in (self.build_network, self.start, self.dig, self.ping, self.curl, self.ssh, self.seen_by_beta,
-                     self.captured, self.tell):
+                     self.captured, self.tell, self.members, self.download):
             part()
 
 
@@ -134,7 +199,7 @@ def keep(lab):
     socket = lab.machines[0].config["control"]
     print(f"""
 The network stays up.  To play with it:
-    ./demo in alpha                                 a shell on alpha (gate and beta likewise)
+    ./demo in alpha                                 a shell on alpha (gate, beta, carol, dave, erin likewise)
     ./demo in alpha curl http://{NAME}:8000/page.txt
     ./demo in alpha {netlab.program('ocala')} --socket {socket} explain {NAME}
 Configurations and logs are in {lab.folder}.  To remove it:
