@@ -19,6 +19,7 @@
 #define ROOM    (CHORD_MESSAGE_MAX + 64)
 #define BUFFER  (4 << 20) /* of the kernel, for each socket */
 #define OUTBOX  (4 << 20)
+#define ROUTES  32768 /* as the original */
 #define SOCKETS 2
 
 struct daemon_i3 {
@@ -106,6 +107,7 @@ int daemon_i3_open(const struct daemon_i3_settings *s, struct entropy *e, struct
                                           .triggers = s->triggers,
                                           .per_client = s->per_client,
                                           .requests = s->requests,
+                                          .routes = ROUTES,
                                           .outbox = OUTBOX,
                                           .entropy = e};
     settings.chord = (struct chord_settings){.self.at = s->ring,

@@ -77,6 +77,8 @@ struct i3_server *i3_server_new(const struct i3_server_settings *settings, insta
     s->at = settings->at;
     s->closed = chord.secret;
     s->requests = settings->requests;
+    s->routes = settings->routes ? settings->routes : 1;
+    s->route = base_calloc(s->routes, sizeof *s->route);
     make_keys(s, settings);
     s->hash = i3_hash_new();
     s->table =
@@ -95,6 +97,7 @@ void i3_server_free(struct i3_server *s)
     chord_free(s->chord);
     i3_table_free(s->table);
     i3_hash_free(s->hash);
+    free(s->route);
     outbox_done(&s->out);
     crypto_wipe(s->nonce_key, sizeof s->nonce_key);
     crypto_wipe(s->route_key, sizeof s->route_key);

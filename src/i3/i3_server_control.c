@@ -258,7 +258,7 @@ void i3_control_own(struct i3_server *s, struct passage *p)
 void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
 {
     uint8_t proof[I3_KEY];
-    struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, ROUTES)];
+    struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, s->routes)];
     route_proof(s, &t->id, &t->target.at, proof);
     bool asked =
         i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;

@@ -11,7 +11,6 @@
 #define SENDS_MAX       64   /* packets that one packet may become here                       */
 #define REPLIES_LONG    64   /* replies a second to one address that may exceed the request   */
 #define REPLIES_SHORT   1024 /* replies a second to one address at all                        */
-#define ROUTES          4096 /* identifiers whose server is remembered                        */
 #define ROUTE_LIVES     (20 * SECOND)
 #define ROUTE_ASKS      (17 * SECOND) /* age at which it is asked for again                      */
 #define ROUTE_TRIES     3
@@ -54,7 +53,8 @@ struct i3_server {
     uint8_t nonce_key[32], route_key[32];
     unsigned requests;
     struct limit_sources clients, replies;
-    struct route route[ROUTES];
+    struct route *route;
+    unsigned routes;
     struct back back[BACKS];
     struct nat nat[NATS];
     uint8_t index_key[16];

@@ -9,7 +9,7 @@
 
 static struct route *slot_of(const struct i3_server *s, const struct i3_id *id)
 {
-    return (struct route *)(uintptr_t)&s->route[i3_index(s, id->bytes, I3_MATCH / 8, ROUTES)];
+    return (struct route *)(uintptr_t)&s->route[i3_index(s, id->bytes, I3_MATCH / 8, s->routes)];
 }
 
 const struct route *i3_route_find(const struct i3_server *s, instant now, const struct i3_id *id)

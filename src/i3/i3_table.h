@@ -11,9 +11,9 @@
 #include "base/instant.h"
 #include "i3/i3_wire.h"
 
-#define I3_GROUP_MAX     256 /* identifiers with the same first 16 bytes             */
-#define I3_MULTICAST_MAX 64  /* triggers of one identifier                           */
-#define I3_CLIENTS       65536
+#define I3_GROUP_MAX     256   /* identifiers with the same first 16 bytes             */
+#define I3_MULTICAST_MAX 64    /* triggers of one identifier                           */
+#define I3_CLIENTS       16384 /* buckets in which the triggers of clients are counted */
 
 /* A trigger as it is kept.  Read only, and until the next call that takes a table without const. */
 struct i3_kept {

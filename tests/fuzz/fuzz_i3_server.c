@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           .triggers = 1000,
                                           .per_client = 100,
                                           .requests = 100,
-                                          .outbox = 1 << 18,
+                                          .routes = 64,
+                                          .outbox = 1 << 15,
                                           .entropy = &random.entropy};
     settings.chord.self =
         (struct chord_node){.id = {{0x20}}, .at = {.ip = {4, {127, 0, 0, 1}}, .port = 6510}};

@@ -48,6 +48,7 @@ struct i3_server *i3_ring_add(struct i3_ring *r)
     struct i3_server_settings settings = {.at = s->at,
                                           .triggers = 10000,
                                           .requests = 1000,
+                                          .routes = 256,
                                           .outbox = 256 * 1024,
                                           .entropy = &s->random.entropy};
     settings.chord.secret = r->secret;
