@@ -1,6 +1,7 @@
 /* bench_micro seal                nanoseconds per packet of each AEAD and of records
  * bench_micro parked              bytes of a parked path
  * bench_micro scale [PATHS...]    lookups and throughput with so many paths open
+ * bench_micro i3 [TRIGGERS]       nanoseconds per packet of an i3 server with so many triggers
  *
  * One JSON object on standard output.  bench/run builds and calls this. */
 #include <stdbool.h>
@@ -64,6 +65,10 @@ int main(int argc, char **argv)
         puts("]}");
         return 0;
     }
-    fputs("Usage: bench_micro seal | parked | scale [PATHS...]\n", stderr);
+    if (argc >= 2 && !strcmp(argv[1], "i3")) {
+        micro_i3(argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1000000);
+        return 0;
+    }
+    fputs("Usage: bench_micro seal | parked | scale [PATHS...] | i3 [TRIGGERS]\n", stderr);
     return 2;
 }

@@ -9,6 +9,7 @@
 double micro_time(void (*before)(void *self), void (*step)(void *self, unsigned index), void *self,
                   unsigned steps);
 
+void micro_i3(unsigned triggers);
 void micro_seal(void);
 void micro_parked(void);
 void micro_scale(unsigned paths, bool last);

@@ -1,0 +1,465 @@
+/* Addresses say which machine: 10.a.b.c with the number in a, b, c; 11.a.b.c are clients.  A client does what one of the
+ * original does: INSERT, answer to a CHALLENGE, and the same INSERT again every 15 to 20 s, by a server that it picks.
+ *
+ * A lookup is a packet with REQUEST_FOR_CACHE for a random identifier, from a client by a random server: right when the
+ * answer names the server whose place follows the identifier among all that live.  The last bytes of the identifier,
+ * which the ring does not look at, say which lookup it is: so hops are counted on the wire. */
+#include "sim/ring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/heap.h"
+#include "crypto/crypto.h"
+#include "i3/i3_server.h"
+#include "tests/support/tiny_net.h"
+
+#define PORT_I3      5610
+#define PORT_RING    6510
+#define JOINS        50 /* servers a second that come in the beginning */
+#define SETTLE       (60 * SECOND)
+#define TRIES        3
+#define TRY_AFTER    (2 * SECOND)
+#define LOOK_EVERY   SECOND
+#define REPAIR_EVERY (100 * MILLISECOND)
+#define GIVE_UP      (60 * SECOND)
+#define REST         300 /* steps after the last death: every client has refreshed by then */
+
+struct machine {
+    struct timer timer; /* first */
+    struct seeded random;
+    struct i3_server *server; /* NULL: dead, or not there yet */
+    struct chord_id id;
+};
+
+struct lookup {
+    struct i3_id id;
+    unsigned tries, hops;
+    bool answered;
+    instant next; /* try */
+};
+
+struct client {
+    struct i3_trigger trigger;
+    struct endpoint at;
+    bool acknowledged;
+    instant next;
+};
+
+struct death {
+    struct chord_id id;
+    instant at;
+    bool repaired;
+};
+
+struct world {
+    const struct ring_plan *plan;
+    struct ring_report *report;
+    struct tiny_net net;
+    struct heap timers;
+    instant now;
+    struct machine *machine; /* all that there ever are */
+    unsigned machines, most;
+    unsigned *alive, alives; /* numbers of those that live, in the order of the ring */
+    struct lookup *lookup;
+    unsigned lookups;
+    struct client *client;
+    struct death *death;
+    unsigned deaths;
+    struct i3_hash *hash;
+    uint8_t secret[CHORD_SECRET];
+};
+
+static struct endpoint address(uint8_t net, unsigned number, uint16_t port)
+{
+    return (struct endpoint){
+        .ip = {4, {net, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number}},
+        .port = port};
+}
+
+static unsigned number_of(const struct endpoint *e)
+{
+    return (unsigned)e->ip.bytes[1] << 16 | (unsigned)e->ip.bytes[2] << 8 | e->ip.bytes[3];
+}
+
+static uint32_t draw(struct world *w, uint32_t bound)
+{
+    return entropy_below(&w->net.random.entropy, bound);
+}
+
+/* ---- who lives ---- */
+
+/* Where in `alive` the first place at or behind the key is. */
+static unsigned rank(const struct world *w, const struct chord_id *key)
+{
+    unsigned low = 0, high = w->alives;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (chord_compare(&w->machine[w->alive[middle]].id, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct machine *responsible(struct world *w, const struct chord_id *key)
+{
+    unsigned at = rank(w, key);
+    return &w->machine[w->alive[at == w->alives ? 0 : at]];
+}
+
+static struct machine *any(struct world *w)
+{
+    return &w->machine[w->alive[draw(w, w->alives)]];
+}
+
+static unsigned number(const struct world *w, const struct machine *m)
+{
+    return (unsigned)(m - w->machine);
+}
+
+static void pull(struct world *w, struct machine *m)
+{
+    struct i3_server_out out;
+    while (i3_server_output(m->server, &out)) {
+        struct endpoint from =
+            address(10, number(w, m), out.port == I3_PORT_RING ? PORT_RING : PORT_I3);
+        tiny_net_send(&w->net, w->now, &from, &out.letter.to, out.letter.bytes, out.letter.size);
+    }
+    heap_set(&w->timers, &m->timer, i3_server_deadline(m->server));
+}
+
+static void come(struct world *w)
+{
+    struct machine *m = &w->machine[w->machines];
+    struct i3_server_settings s = {.at = address(10, w->machines, PORT_I3),
+                                   .triggers = 100000,
+                                   .routes = 16,
+                                   .outbox = 32768,
+                                   .entropy = &m->random.entropy};
+    require(w->machines < w->most);
+    seeded_init(&m->random, w->plan->seed * 1000003 + w->machines);
+    entropy_fill(&m->random.entropy, m->id.bytes, CHORD_ID);
+    s.chord.self = (struct chord_node){m->id, address(10, w->machines, PORT_RING)};
+    s.chord.secret = w->plan->secret ? w->secret : NULL;
+    for (unsigned i = 0; i < 4 && w->alives; i++)
+        s.chord.seed[s.chord.seeds++] = address(10, number(w, any(w)), PORT_RING);
+    m->server = i3_server_new(&s, w->now);
+    unsigned at = rank(w, &m->id);
+    memmove(&w->alive[at + 1], &w->alive[at], (w->alives - at) * sizeof *w->alive);
+    w->alive[at] = w->machines++;
+    w->alives++;
+    heap_set(&w->timers, &m->timer, w->now);
+}
+
+static void die(struct world *w)
+{
+    unsigned at = draw(w, w->alives);
+    struct machine *m = &w->machine[w->alive[at]];
+    w->death[w->deaths++] = (struct death){.id = m->id, .at = w->now};
+    heap_unset(&w->timers, &m->timer);
+    i3_server_free(m->server);
+    m->server = NULL;
+    w->alives--;
+    memmove(&w->alive[at], &w->alive[at + 1], (w->alives - at) * sizeof *w->alive);
+}
+
+/* ---- clients ---- */
+
+static void send_packet(struct world *w, const struct endpoint *from, const struct i3_packet *p)
+{
+    uint8_t bytes[512];
+    size_t size = i3_packet_write(p, bytes, sizeof bytes);
+    struct endpoint to = address(10, number(w, any(w)), PORT_I3);
+    require(size);
+    tiny_net_send(&w->net, w->now, from, &to, bytes, size);
+}
+
+static void insert(struct world *w, struct client *c)
+{
+    struct i3_packet p = {
+        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &c->trigger.id, .option_count = 2};
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&c->at)};
+    p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = c->trigger};
+    send_packet(w, &c->at, &p);
+    /* As the original: every 2 s until it is acknowledged. */
+    c->next = w->now + 2 * SECOND;
+}
+
+static void client_begin(struct world *w, unsigned index)
+{
+    struct client *c = &w->client[index];
+    c->at = address(11, index, 10000);
+    c->trigger = (struct i3_trigger){.prefix = 256, .target = i3_address_of(&c->at)};
+    i3_id_draw(w->hash, &w->net.random.entropy, NULL, &c->trigger.id, c->trigger.key);
+    c->next = w->now + (instant)draw(w, 1000) * 10 * MILLISECOND;
+}
+
+static void client_hears(struct world *w, struct client *c, const struct i3_packet *p)
+{
+    const struct i3_option *o = &p->option[0];
+    if (!p->option_count || (o->type != I3_CHALLENGE && o->type != I3_ACK) ||
+        !i3_trigger_same(&o->trigger, &c->trigger))
+        return;
+    memcpy(c->trigger.nonce, o->trigger.nonce, I3_NONCE);
+    if (o->type == I3_CHALLENGE) {
+        insert(w, c);
+        return;
+    }
+    c->acknowledged = true;
+    c->next = w->now + 15 * SECOND + (instant)draw(w, 5000) * MILLISECOND;
+}
+
+/* ---- lookups ---- */
+
+static const struct endpoint asker = {.ip = {4, {12, 0, 0, 1}}, .port = 10000};
+
+static void ask(struct world *w, struct lookup *l)
+{
+    struct i3_packet p = {
+        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &l->id, .option_count = 2};
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&asker)};
+    p.option[1].type = I3_REQUEST_FOR_CACHE;
+    l->tries++;
+    l->hops = 0;
+    l->next = w->now + TRY_AFTER;
+    send_packet(w, &asker, &p);
+}
+
+static void lookup_begin(struct world *w)
+{
+    struct lookup *l = &w->lookup[w->lookups];
+    entropy_fill(&w->net.random.entropy, l->id.bytes, I3_RING);
+    memcpy(l->id.bytes + I3_RING, &w->lookups, sizeof w->lookups);
+    w->lookups++;
+    w->report->lookups++;
+    ask(w, l);
+}
+
+static struct lookup *lookup_of(struct world *w, const uint8_t *id)
+{
+    unsigned index;
+    memcpy(&index, id + I3_RING, sizeof index);
+    return index < w->lookups && !memcmp(w->lookup[index].id.bytes, id, I3_ID) ? &w->lookup[index]
+                                                                               : NULL;
+}
+
+static void lookup_hears(struct world *w, const struct i3_packet *p)
+{
+    const struct i3_trigger *t = &p->option[0].trigger;
+    if (p->option_count != 1 || p->option[0].type != I3_CACHE_ADDRESS)
+        return;
+    struct lookup *l = lookup_of(w, t->id.bytes);
+    struct chord_id key;
+    if (!l || l->answered)
+        return;
+    memcpy(key.bytes, t->id.bytes, CHORD_ID);
+    if (number_of(&t->target.at) != number(w, responsible(w, &key)))
+        return;
+    l->answered = true;
+    w->report->with_retries++;
+    if (l->tries > 1)
+        return;
+    w->report->at_once++;
+    w->report->hops += l->hops;
+}
+
+static void count_hop(struct world *w, const struct tiny_datagram *d)
+{
+    const size_t id = 1 + CHORD_ID + 2 + I3_HEADER;
+    if (d->size < id + I3_ID || d->bytes[0] != CHORD_ROUTE)
+        return;
+    struct lookup *l = lookup_of(w, d->bytes + id);
+    if (l)
+        l->hops++;
+}
+
+/* ---- time ---- */
+
+static void note(struct world *w, const struct tiny_datagram *d)
+{
+    /* FNV-1a over what arrives, when and where. */
+    uint64_t parts[3] = {(uint64_t)d->due, number_of(&d->to), d->size};
+    for (unsigned i = 0; i < 3; i++)
+        w->report->print = (w->report->print ^ parts[i]) * UINT64_C(0x100000001b3);
+}
+
+static void arrive(struct world *w, const struct tiny_datagram *d)
+{
+    struct i3_packet p;
+    unsigned to = number_of(&d->to);
+    note(w, d);
+    if (d->to.ip.bytes[0] == 10) {
+        struct machine *m = &w->machine[to];
+        if (d->to.port == PORT_RING)
+            count_hop(w, d);
+        if (to >= w->machines || !m->server)
+            return;
+        i3_server_input(m->server, w->now, d->to.port == PORT_RING ? I3_PORT_RING : I3_PORT_CLIENTS,
+                        &d->from, d->bytes, d->size);
+        pull(w, m);
+    } else if (i3_packet_parse(d->bytes, d->size, &p) == I3_FINE) {
+        if (d->to.ip.bytes[0] == 11)
+            client_hears(w, &w->client[to], &p);
+        else
+            lookup_hears(w, &p);
+    }
+}
+
+static void pass_time(struct world *w, instant end)
+{
+    while (w->now < end) {
+        instant next = instant_min(tiny_net_next(&w->net), heap_next(&w->timers));
+        w->now = instant_min(end, next > w->now ? next : w->now);
+        for (struct tiny_datagram *d; (d = tiny_net_take(&w->net, w->now)); free(d))
+            arrive(w, d);
+        for (struct timer *t; (t = heap_due(&w->timers, w->now));) {
+            struct machine *m = (struct machine *)t;
+            i3_server_advance(m->server, w->now);
+            pull(w, m);
+        }
+    }
+}
+
+static void look_at_deaths(struct world *w)
+{
+    for (unsigned i = 0; i < w->deaths; i++) {
+        struct death *d = &w->death[i];
+        instant took = w->now - d->at;
+        if (d->repaired || took > GIVE_UP ||
+            !chord_owns(i3_server_chord(responsible(w, &d->id)->server), &d->id))
+            continue;
+        d->repaired = true;
+        w->report->repaired++;
+        w->report->repair_mean_s += (double)took / SECOND;
+        if ((double)took / SECOND > w->report->repair_most_s)
+            w->report->repair_most_s = (double)took / SECOND;
+    }
+}
+
+static unsigned missing(struct world *w)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < w->plan->triggers; i++) {
+        struct chord_id key;
+        memcpy(key.bytes, w->client[i].trigger.id.bytes, CHORD_ID);
+        count += !i3_server_has(responsible(w, &key)->server, w->now, &w->client[i].trigger.id);
+    }
+    return count;
+}
+
+static void clients_wake(struct world *w)
+{
+    for (unsigned i = 0; i < w->plan->triggers; i++)
+        if (w->client[i].next <= w->now)
+            insert(w, &w->client[i]);
+    /* The oldest are done with. */
+    unsigned first = w->lookups > 8 * w->plan->lookups ? w->lookups - 8 * w->plan->lookups : 0;
+    for (unsigned i = first; i < w->lookups; i++) {
+        struct lookup *l = &w->lookup[i];
+        if (!l->answered && l->tries < TRIES && l->next <= w->now)
+            ask(w, l);
+    }
+}
+
+/* Everything knows its place, and agrees with the list of who lives. */
+static bool is_formed(struct world *w)
+{
+    for (unsigned i = 0; i < w->alives; i++) {
+        const struct chord *c = i3_server_chord(w->machine[w->alive[i]].server);
+        const struct chord_id *before = &w->machine[w->alive[i ? i - 1 : w->alives - 1]].id;
+        struct chord_id from = chord_range_from(c);
+        if (!chord_is_settled(c) || !chord_id_equal(&from, before))
+            return false;
+    }
+    return true;
+}
+
+static void form(struct world *w)
+{
+    for (unsigned i = 0; i < w->plan->servers; i++) {
+        come(w);
+        pass_time(w, w->now + SECOND / JOINS);
+    }
+    for (unsigned i = 0; i < w->plan->triggers; i++)
+        client_begin(w, i);
+    for (instant end = w->now + SETTLE; w->now < end;) {
+        clients_wake(w);
+        pass_time(w, w->now + REPAIR_EVERY);
+    }
+    w->report->formed = is_formed(w) && !missing(w);
+}
+
+/* `done` of `all` steps are over: how many of `events` should be over as well? */
+static unsigned due(unsigned events, unsigned done, unsigned all)
+{
+    return (unsigned)((uint64_t)events * done / all);
+}
+
+static void watch(struct world *w)
+{
+    const struct ring_plan *plan = w->plan;
+    unsigned replaced = plan->servers * plan->churn / 100, steps = plan->seconds * 10,
+             come_count = 0;
+    for (unsigned step = 1; step <= steps; step++) {
+        while (w->deaths < due(replaced, step, steps))
+            die(w);
+        while (come_count < due(replaced, step, steps)) {
+            come(w);
+            come_count++;
+        }
+        while (w->lookups < due(plan->lookups * plan->seconds, step, steps))
+            lookup_begin(w);
+        clients_wake(w);
+        pass_time(w, w->now + REPAIR_EVERY);
+        look_at_deaths(w);
+        if (step % 10 == 0) {
+            w->report->trigger_seconds += plan->triggers;
+            w->report->missing_seconds += missing(w);
+        }
+    }
+    for (unsigned step = 0; step < REST; step++) {
+        clients_wake(w);
+        pass_time(w, w->now + REPAIR_EVERY);
+        look_at_deaths(w);
+    }
+    w->report->missing_at_end = missing(w);
+}
+
+void ring_run(const struct ring_plan *plan, struct ring_report *ret)
+{
+    struct world w = {.plan = plan, .report = ret, .now = SECOND};
+    *ret = (struct ring_report){.print = UINT64_C(0xcbf29ce484222325)};
+    w.most = plan->servers + plan->servers * plan->churn / 100;
+    w.machine = base_calloc(w.most, sizeof *w.machine);
+    w.alive = base_calloc(w.most, sizeof *w.alive);
+    w.lookup = base_calloc((size_t)plan->lookups * plan->seconds + 1, sizeof *w.lookup);
+    w.client = base_calloc(plan->triggers + 1, sizeof *w.client);
+    w.death = base_calloc(w.most, sizeof *w.death);
+    w.hash = i3_hash_new();
+    tiny_net_init(&w.net, plan->seed);
+    w.net.delay = 20 * MILLISECOND;
+    w.net.jitter = 60 * MILLISECOND;
+    entropy_fill(&w.net.random.entropy, w.secret, sizeof w.secret);
+    form(&w);
+    uint64_t before = w.net.sent;
+    watch(&w);
+    ret->deaths = w.deaths;
+    if (ret->repaired)
+        ret->repair_mean_s /= ret->repaired;
+    ret->datagrams = w.net.sent;
+    ret->datagrams_a_server_second =
+        (double)(w.net.sent - before) / (plan->servers * (double)(plan->seconds + REST / 10));
+    for (unsigned i = 0; i < w.machines; i++)
+        i3_server_free(w.machine[i].server);
+    heap_done(&w.timers);
+    tiny_net_done(&w.net);
+    i3_hash_free(w.hash);
+    free(w.machine);
+    free(w.alive);
+    free(w.lookup);
+    free(w.client);
+    free(w.death);
+}

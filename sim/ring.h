@@ -1,0 +1,37 @@
+/* Rings of i3 servers in the simulator: the same engines as everywhere, thousands of them, on a virtual clock and network
+ * from one seed.  Some die without a word while others come; lookups and triggers are watched meanwhile. */
+#ifndef OCALA_SIM_RING_H
+#define OCALA_SIM_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ring_plan {
+    uint64_t seed;
+    unsigned servers;
+    unsigned churn;    /* percent of the servers that are replaced while it is watched */
+    unsigned seconds;  /* how long it is watched                                       */
+    unsigned triggers; /* that clients keep refreshed                                  */
+    unsigned lookups;  /* a second                                                     */
+    bool secret;       /* the ring has one: triggers are copied                        */
+};
+
+struct ring_report {
+    unsigned lookups, at_once,
+        with_retries; /* answered by who is responsible: the first, or one of three tries */
+    uint64_t hops;    /* of those answered at once */
+    unsigned deaths, repaired;
+    double repair_mean_s,
+        repair_most_s; /* until the next server takes over what the dead one had */
+    uint64_t trigger_seconds,
+        missing_seconds; /* of triggers, and of those that who is responsible does not have */
+    unsigned missing_at_end;
+    uint64_t datagrams;
+    double datagrams_a_server_second;
+    uint64_t print; /* of all datagrams: the same plan gives the same one */
+    bool formed;    /* all knew their place before it began */
+};
+
+void ring_run(const struct ring_plan *plan, struct ring_report *ret);
+
+#endif

@@ -1,0 +1,125 @@
+/* ocala-sim-ring: a ring of i3 servers under churn.  One JSON object on standard output; with --check the exit status says
+ * whether it is as good as it must be. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/ring.h"
+
+static const char usage[] =
+    "Usage: ocala-sim-ring [OPTION...]\n"
+    "\n"
+    "  --servers N    how many (100)\n"
+    "  --churn N      percent of them that are replaced while it is watched (10)\n"
+    "  --seconds N    how long it is watched (60)\n"
+    "  --triggers N   that clients keep (1000)\n"
+    "  --lookups N    a second (50)\n"
+    "  --seed N       (1)\n"
+    "  --secret       the ring has a secret: triggers are copied to successors\n"
+    "  --check        fail unless 99 % of lookups succeed within three tries, hops are what Chord\n"
+    "                 promises, all deaths are repaired, and no trigger is missing in the end\n"
+    "  --twice        run it twice; both must be the same datagram by datagram\n";
+
+static bool read_number(const char *text, unsigned *ret)
+{
+    char *end;
+    unsigned long value = text ? strtoul(text, &end, 10) : 0;
+    if (!text || !*text || *end || value > 10000000)
+        return false;
+    *ret = (unsigned)value;
+    return true;
+}
+
+/* Half the binary logarithm: what a lookup takes on a ring with all fingers.  By squaring, bit by bit: no libm here. */
+static double half_log2(unsigned n)
+{
+    double log = 0, rest = n;
+    for (; rest >= 2; rest /= 2)
+        log += 0.5;
+    for (double bit = 0.25; bit > 0.001; bit /= 2) {
+        rest *= rest;
+        if (rest >= 2) {
+            rest /= 2;
+            log += bit;
+        }
+    }
+    return log;
+}
+
+static double share(uint64_t part, uint64_t all)
+{
+    return all ? (double)part / (double)all : 1;
+}
+
+static bool is_good(const struct ring_plan *plan, const struct ring_report *r)
+{
+    double hops = share(r->hops, r->at_once);
+    return r->formed && share(r->with_retries, r->lookups) >= 0.99 &&
+           hops <= half_log2(plan->servers) + 2 && r->repaired == r->deaths && !r->missing_at_end;
+}
+
+static void print(const struct ring_plan *plan, const struct ring_report *r)
+{
+    printf("{\"servers\": %u, \"churn_percent\": %u, \"seconds\": %u, \"secret\": %s, ",
+           plan->servers, plan->churn, plan->seconds, plan->secret ? "true" : "false");
+    printf("\"formed\": %s, \"lookups\": %u, \"share_at_once\": %.4f, \"share_in_three\": %.4f, ",
+           r->formed ? "true" : "false", r->lookups, share(r->at_once, r->lookups),
+           share(r->with_retries, r->lookups));
+    printf("\"hops\": %.2f, \"half_log2\": %.1f, \"deaths\": %u, \"repaired\": %u, ",
+           share(r->hops, r->at_once), half_log2(plan->servers), r->deaths, r->repaired);
+    printf("\"repair_mean_s\": %.2f, \"repair_most_s\": %.2f, \"triggers\": %u, ", r->repair_mean_s,
+           r->repair_most_s, plan->triggers);
+    printf("\"share_missing\": %.5f, \"missing_at_end\": %u, ",
+           share(r->missing_seconds, r->trigger_seconds), r->missing_at_end);
+    printf("\"datagrams\": %llu, \"datagrams_a_server_second\": %.1f, \"print\": \"%016llx\"}\n",
+           (unsigned long long)r->datagrams, r->datagrams_a_server_second,
+           (unsigned long long)r->print);
+}
+
+static unsigned *number_option(struct ring_plan *plan, const char *word, unsigned *seed)
+{
+    return !strcmp(word, "--servers")    ? &plan->servers
+           : !strcmp(word, "--churn")    ? &plan->churn
+           : !strcmp(word, "--seconds")  ? &plan->seconds
+           : !strcmp(word, "--triggers") ? &plan->triggers
+           : !strcmp(word, "--lookups")  ? &plan->lookups
+           : !strcmp(word, "--seed")     ? seed
+                                         : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct ring_plan plan = {
+        .servers = 100, .churn = 10, .seconds = 60, .triggers = 1000, .lookups = 50};
+    struct ring_report report, again;
+    unsigned seed = 1;
+    bool check = false, twice = false;
+    for (int i = 1; i < argc; i++) {
+        unsigned *number = number_option(&plan, argv[i], &seed);
+        if (number ? !read_number(argv[++i], number)
+                   : strcmp(argv[i], "--secret") && strcmp(argv[i], "--check") &&
+                         strcmp(argv[i], "--twice")) {
+            fputs(usage, stderr);
+            return 2;
+        }
+        plan.secret |= !strcmp(argv[i], "--secret");
+        check |= !strcmp(argv[i], "--check");
+        twice |= !strcmp(argv[i], "--twice");
+    }
+    if (plan.servers < 4 || plan.servers > 1000000 || plan.churn > 90 || !plan.seconds) {
+        fputs("ocala-sim-ring: 4 to 1000000 servers, at most 90 percent, at least one second\n",
+              stderr);
+        return 2;
+    }
+    plan.seed = seed;
+    ring_run(&plan, &report);
+    print(&plan, &report);
+    if (twice) {
+        ring_run(&plan, &again);
+        if (again.print != report.print) {
+            fputs("ocala-sim-ring: the second run was another one\n", stderr);
+            return 1;
+        }
+    }
+    return check && !is_good(&plan, &report);
+}
