@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""
+    one ---+--- switch ---+--- alice        four servers of i3 (`ocala i3-server`), two clients that are no code of ours
+    two ---+              +--- bob
+    three -+
+    four --+
+"""
+import base64
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+
+import i3client
+import suite
+from netlab import Lab, program, wait_until
+from suite import case
+
+NAMES = ("one", "two", "three", "four")
+CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "i3client.py")
+
+
+class Net:
+    def server(self, name):
+        return self.servers[name]
+
+    def up(self, *names, options=()):
+        for name in names:
+            machine = self.server(name)
+            machine.process = machine.start(
+                [program("ocala"), "i3-server", "--listen", machine.at, "--seed", f"{self.server('one').at}:5611",
+                 "--control", machine.file("control"), "--ready-file", machine.file("ready"), *options])
+        for name in names:
+            wait_until(lambda: os.path.exists(self.server(name).file("ready")), 20,
+                       lambda: f"{name} to serve: {self.server(name).process.log()}")
+
+    def ask(self, name):
+        machine = self.server(name)
+        done = machine.run([program("ocala"), "--socket", machine.file("control"), "--json", "i3"], check=True)
+        return json.loads(done.stdout)
+
+    def knows(self, name, others):
+        state = self.ask(name)
+        return state["settled"] and {node["at"].split(":")[0] for node in state["nodes"]} == {
+            self.server(other).at for other in others if other != name}
+
+    def formed(self, *names, limit=40):
+        for name in names:
+            wait_until(lambda: self.knows(name, names), limit, lambda: f"{name} to know the others: {self.ask(name)}")
+
+    def down(self):
+        for machine in self.servers.values():
+            process = getattr(machine, "process", None)
+            if process and process.running():
+                process.end()
+            machine.process = None
+
+    def receiver(self, by, ident, every="2"):
+        process = self.bob.start([sys.executable, CLIENT, "receive", self.server(by).at, ident.hex(), every])
+        self.receivers.append(process)
+        wait_until(lambda: "inserted" in process.log(), 20, lambda: f"the trigger to be inserted: {process.log()}")
+        return process
+
+    def send(self, by, ident, text):
+        self.alice.run([sys.executable, CLIENT, "send", self.server(by).at, ident.hex(), text], check=True)
+
+    def reaches(self, by, ident, receiver, text, limit=20):
+        def arrives():
+            self.send(by, ident, text)
+            return text in receiver.log()
+        wait_until(arrives, limit, f"'{text}' to arrive by {by}")
+
+
+@contextlib.contextmanager
+def fixture():
+    with Lab() as lab:
+        net = Net()
+        net.lab, net.receivers = lab, []
+        net.servers = {name: lab.machine(name) for name in NAMES}
+        net.alice, net.bob = lab.machine("alice"), lab.machine("bob")
+        lab.switch({machine: f"10.1.0.{i + 1}/24" for i, machine in enumerate(lab.machines)})
+        for i, name in enumerate(NAMES):
+            net.servers[name].at = f"10.1.0.{i + 1}"
+        yield net
+
+
+@contextlib.contextmanager
+def ring(net, *names, options=()):
+    try:
+        net.up(*names, options=options)
+        net.formed(*names)
+        yield
+    finally:
+        for process in net.receivers:
+            process.end()
+        net.receivers.clear()
+        net.down()
+
+
+@case
+def any_server_reaches_any_trigger(net):
+    """four servers form a ring; a trigger inserted by one is reached by all"""
+    dice = random.Random(1)
+    with ring(net, *NAMES):
+        for by in NAMES:
+            ident = i3client.identifier(dice)
+            bob = net.receiver(by, ident)
+            for other in NAMES:
+                net.reaches(other, ident, bob, f"by-{by}-and-{other}")
+        triggers = [net.ask(name)["triggers"] for name in NAMES]
+        assert sum(triggers) == 4, f"{triggers} triggers at the servers"
+
+
+@case
+def a_server_is_killed(net):
+    """one dies without a word: the others close the ring, and its triggers come back with their clients' refresh"""
+    dice = random.Random(2)
+    with ring(net, *NAMES):
+        idents = [i3client.identifier(dice) for _ in range(8)]
+        bobs = [net.receiver("one", ident) for ident in idents]
+        for ident, bob in zip(idents, bobs):
+            net.reaches("two", ident, bob, "before")
+        # One that has some of them.
+        victim = max(NAMES[1:], key=lambda name: net.ask(name)["triggers"])
+        assert net.ask(victim)["triggers"] > 0
+        net.server(victim).process.send_signal(signal.SIGKILL)
+        rest = [name for name in NAMES if name != victim]
+        for ident, bob in zip(idents, bobs):
+            net.reaches(rest[-1], ident, bob, "after", limit=40)
+        net.formed(*rest)
+        lost = net.ask(rest[0])["counters"]["ring_lost"]
+        assert lost >= 1, "nobody noticed"
+
+
+@case
+def a_ring_with_a_secret(net):
+    """who does not have the secret is not heard; a server's death loses no trigger"""
+    dice = random.Random(3)
+    secret = base64.b64encode(dice.randbytes(32)).decode() + "\n"
+    path = net.server("one").write("secret", secret, 0o600)
+    with ring(net, "one", "two", "three", options=["--secret", path]):
+        net.up("four")  # without it
+        idents = [i3client.identifier(dice) for _ in range(6)]
+        bobs = [net.receiver("one", ident, "30") for ident in idents]
+        victim = max(("two", "three"), key=lambda name: net.ask(name)["triggers"])
+        net.server(victim).process.send_signal(signal.SIGKILL)
+        rest = [name for name in ("one", "two", "three") if name != victim]
+        net.formed(*rest)
+        for ident, bob in zip(idents, bobs):
+            net.reaches("one", ident, bob, "from a copy", limit=10)
+        assert net.ask("one")["ring_drops"]["secret"] > 0
+        assert not net.ask("four")["nodes"]
+
+
+@case
+def what_it_runs_as(net):
+    """no capability, and system calls that it does not need are refused"""
+    with ring(net, "one"):
+        with open(net.server("one").file("ready")) as ready:
+            pid = int(ready.read())
+        with open(f"/proc/{pid}/status") as lines:
+            status = dict(line.split(":", 1) for line in lines if ":" in line)
+        assert int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0
+        assert status["NoNewPrivs"].strip() == "1"
+
+
+@case
+def garbage_and_floods(net):
+    """noise on both ports changes nothing, and is counted"""
+    dice = random.Random(4)
+    with ring(net, "one", "two"):
+        ident = i3client.identifier(dice)
+        bob = net.receiver("two", ident)
+        lines = "".join(dice.randbytes(dice.randrange(1, 200)).hex() + "\n" for _ in range(2000))
+        path = net.alice.write("noise", lines)
+        for port in ("5610", "5611"):
+            with open(path) as noise:
+                blast = net.alice.start([program("ocala-blast"), net.server("one").at, port, "2", "5000"], stdin=noise)
+            wait_until(lambda: not blast.running(), 30, "the noise to end")
+        net.reaches("one", ident, bob, "still here")
+        state = net.ask("one")
+        assert sum(state["drops"].values()) > 1000 and sum(state["ring_drops"].values()) > 1000
+        net.formed("one", "two")
+
+
+suite.main(__doc__, fixture)
