@@ -158,9 +158,7 @@ def a_ring_with_a_secret(net):
 def what_it_runs_as(net):
     """no capability, and system calls that it does not need are refused"""
     with ring(net, "one"):
-        with open(net.server("one").file("ready")) as ready:
-            pid = int(ready.read())
-        with open(f"/proc/{pid}/status") as lines:
+        with open(f"/proc/{net.server('one').process.pid}/status") as lines:
             status = dict(line.split(":", 1) for line in lines if ":" in line)
         assert int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0
         assert status["NoNewPrivs"].strip() == "1"
