@@ -268,6 +268,7 @@ static void ron_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
             at = &(*at)->member_next;
         *at = t->member_next;
         link_lost(r, now, t->member, tunnel);
+        ron_due(r, now); /* perhaps it is forgotten now */
     }
     free(t);
 }

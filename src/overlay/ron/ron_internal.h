@@ -300,6 +300,7 @@ void ron_row_heard(struct ron *r, instant now, struct ron_member *from, uint32_t
 const struct ron_entry *ron_row_entry(const struct ron *r, const struct ron_member *of,
                                       uint32_t id);
 void ron_rows_hurry(struct ron *r, instant now, struct ron_member *about);
+void ron_rows_more(struct ron *r, instant now);
 void ron_row_advance(struct ron *r, instant now, struct ron_member *m);
 
 /* ron_route.c */

@@ -283,7 +283,8 @@ static bool reachable(const struct ron *r, instant now, const struct ron_member 
 static void want(struct ron *r, instant now, struct ron_member *m)
 {
     bool alone = !r->links && now - r->started >= ALONE && m->config;
-    bool wish = !ron_member_gone(m) && !m->forgotten && (ron_member_sampled(r, m) || alone);
+    bool known = (m->config || m->heard) && !ron_member_gone(m) && !m->forgotten;
+    bool wish = known && (ron_member_sampled(r, m) || alone);
     if (m->wanted && !wish) {
         m->wanted = false;
         ron_say(r, m, RON_SAY_RELEASE);
@@ -303,21 +304,26 @@ static void want(struct ron *r, instant now, struct ron_member *m)
     ron_say(r, m, RON_SAY_WANT);
 }
 
+/* What is only a name that somebody asked for goes with the last who asks. */
 static void forget(struct ron *r, instant now, struct ron_member *m)
 {
     instant last = m->heard > m->left ? m->heard : m->left;
-    if (m->config || m->linked || m->tunnels || now - last < r->options.forget) {
-        if (!m->config && !m->linked)
-            ron_due(r, last + r->options.forget > now ? last + r->options.forget : now + MINUTE);
+    instant until = last ? last + r->options.forget : now;
+    if (m->config || m->linked || m->tunnels)
+        return;
+    if (now < until) {
+        ron_due(r, until);
         return;
     }
     m->forgotten = true;
     if (m->wanted) {
         m->wanted = false;
         ron_say(r, m, RON_SAY_RELEASE);
-    } else if (!m->says) {
-        ron_member_free(r, m);
     }
+    if (m->says)
+        ron_due(r, now + SECOND);
+    else
+        ron_member_free(r, m);
 }
 
 void ron_members_advance(struct ron *r, instant now)

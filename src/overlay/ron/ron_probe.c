@@ -173,7 +173,7 @@ void ron_probes_advance(struct ron *r, instant now, struct ron_member *m)
 
 static void answered(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p)
 {
-    bool back = p->measure.outage;
+    bool back = p->measure.outage, first = !p->measure.rtt;
     note(&p->measure, false);
     note_rtt(&p->measure, now - p->sent);
     p->measure.outage = false;
@@ -183,6 +183,8 @@ static void answered(struct ron *r, instant now, struct ron_member *m, struct ro
     ron_due(r, p->due);
     if (back && p == &m->near)
         ron_rows_hurry(r, now, m);
+    if (first && p == &m->near)
+        ron_rows_more(r, now);
     ron_route(r, now, m);
 }
 

@@ -102,16 +102,29 @@ void ron_row_heard(struct ron *r, instant now, struct ron_member *from, uint32_t
     ron_routes_by(r, now, from->id);
 }
 
+static void hurry(struct ron *r, struct ron_member *m, instant soonest)
+{
+    if (soonest < m->row_sent + ROW_PAUSE)
+        soonest = m->row_sent + ROW_PAUSE;
+    m->row_due = instant_min(m->row_due, soonest);
+    ron_due(r, m->row_due);
+}
+
 /* An outage began or ended: the member itself is told at once, by whatever way is left; the others too, where ways are to
  * be found fast. */
 void ron_rows_hurry(struct ron *r, instant now, struct ron_member *about)
 {
     for (struct ron_member *m = r->members; m; m = m->by_host.next)
-        if (m->linked && (m == about || r->options.adaptive) && now < m->row_due) {
-            instant soonest = m->row_sent + ROW_PAUSE;
-            m->row_due = instant_min(m->row_due, soonest > now ? soonest : now);
-            ron_due(r, m->row_due);
-        }
+        if (m->linked && (m == about || r->options.adaptive))
+            hurry(r, m, now);
+}
+
+/* A way was measured for the first time: the others do not wait for the next update to learn that we can be a hop there. */
+void ron_rows_more(struct ron *r, instant now)
+{
+    for (struct ron_member *m = r->members; m; m = m->by_host.next)
+        if (m->linked)
+            hurry(r, m, now + ROW_PAUSE);
 }
 
 void ron_row_advance(struct ron *r, instant now, struct ron_member *m)
