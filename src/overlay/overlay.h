@@ -17,7 +17,8 @@
  *   After each call the caller pulls output() until it returns false.
  *
  * Life of a tunnel: tunnel_open or tunnel_accept -> TUNNEL_UP -> (TUNNEL_RECIPE | tunnel_moved)* -> tunnel_close, or
- *   TUNNEL_FAILED / TUNNEL_DOWN, after which the number may be used again once tunnel_close was called.
+ *   TUNNEL_FAILED / TUNNEL_DOWN, after which the number may be used again once tunnel_close was called.  What a recipe
+ *   points at (sequences, seals, transform) must stay until then: tunnel_close comes when no worker follows it any more.
  *
  * Links: programs cause most of them; a module whose members talk all the time asks for its own with LINK_WANT, and is
  *   told of every link of its tunnels: link_up -> LINK_MESSAGE | link_message -> link_down. */

@@ -172,6 +172,22 @@ const struct recipe_step *recipe_target(const struct recipe *r)
     return r->count ? &r->step[r->count - 1] : NULL;
 }
 
+bool recipe_has_state(const struct recipe *r)
+{
+    if (r->transform)
+        return true;
+    for (unsigned i = 0; i + 1 < r->count; i++) {
+        const struct recipe_step *step = &r->step[i];
+        if (step->verb == RECIPE_SEAL)
+            return true;
+        for (unsigned j = 0; step->verb == RECIPE_PREPEND && j < 2; j++) {
+            if (step->prepend.patch[j].sequence)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void put_u16(uint8_t *at, uint16_t value)
 {
     struct writer w = writer_over(at, 2);

@@ -102,6 +102,9 @@ bool recipe_valid(const struct recipe *r);
 struct recipe *recipe_pack(const struct recipe *r);
 /* A copy that can be changed, of a packed recipe or of one that is not. */
 void recipe_unpack(struct recipe *ret, const struct recipe *r);
+/* Does following it change something, which then belongs to one worker and to the module that made it?  All data goes
+ * through the worker of lane 1 then, and the tunnel is closed only when no worker can hold the recipe any more. */
+bool recipe_has_state(const struct recipe *r);
 /* The send step. */
 const struct recipe_step *recipe_target(const struct recipe *r);
 /* Runs the steps before the send on a record in place.  False: *ret_reason; the packet stays the caller's. */

@@ -98,9 +98,9 @@ void path_engine_free(struct path_engine *e)
     }
     out_free(e->out_given);
     trust_free(e);
+    neighbours_done(e);
     require(!e->names.count);
     hash_done(&e->names);
-    hash_done(&e->tunnels);
     hash_done(&e->by_id);
     heap_done(&e->timers);
     heap_done(&e->half_timers);
@@ -253,6 +253,7 @@ void notice(struct path_engine *e, instant now, int level, const char *format, .
 bool path_output(struct path_engine *e, struct path_out *ret)
 {
     out_free(e->out_given);
+    neighbours_settle(e);
     e->out_given = e->out_first;
     if (!e->out_given)
         return false;

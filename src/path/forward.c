@@ -157,22 +157,6 @@ void forward_lane_active(struct forward *f, const struct fwd_path *path, struct 
 
 /* ---- sealing and sending ---- */
 
-bool forward_recipe_has_state(const struct recipe *r)
-{
-    if (r->transform)
-        return true;
-    for (unsigned i = 0; i + 1 < r->count; i++) {
-        const struct recipe_step *step = &r->step[i];
-        if (step->verb == RECIPE_SEAL)
-            return true;
-        for (unsigned j = 0; step->verb == RECIPE_PREPEND && j < 2; j++) {
-            if (step->prepend.patch[j].sequence)
-                return true;
-        }
-    }
-    return false;
-}
-
 size_t forward_recipe_mtu(const struct recipe *r)
 {
     if (r->mtu)

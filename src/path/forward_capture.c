@@ -53,7 +53,7 @@ static uint32_t flow_hash(const struct packet *p, const struct ip_view *v)
 
 static unsigned choose_lane(const struct outgoing *x)
 {
-    if (forward_recipe_has_state(x->recipe))
+    if (recipe_has_state(x->recipe))
         return 1;
     return 1 + flow_hash(x->p, &x->view) % (x->path->lanes - 1u);
 }

@@ -154,9 +154,6 @@ static inline bool forward_came_from(const struct recipe *in, const struct arriv
     return lane > 1 && in->from_any_port && ip_address_equal(&in->from.ip, &a->remote.ip);
 }
 
-/* Does following the recipe change something that belongs to one worker?  Then all data that takes
- * it goes through the worker of lane 1. */
-bool forward_recipe_has_state(const struct recipe *r);
 /* Largest record that the recipe carries. */
 size_t forward_recipe_mtu(const struct recipe *r);
 /* Seals `p` (plaintext) into a record of the lane.  False: the packet is as it was. */

@@ -56,8 +56,7 @@ void forward_transit(struct forward *f, instant now, struct fwd_transit *t,
         return;
     }
     unsigned lane = LABEL_LANE(h->label);
-    if (lane && forward_recipe_has_state(out) &&
-        forward_transform_worker(f) != f->settings.worker) {
+    if (lane && recipe_has_state(out) && forward_transform_worker(f) != f->settings.worker) {
         forward_hand_over(f, forward_transform_worker(f), false, p);
         return;
     }

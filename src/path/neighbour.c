@@ -23,6 +23,7 @@ void neighbours_init(struct path_engine *e)
 {
     hash_init(&e->tunnels, tunnel_hash, NULL);
     e->next_tunnel = 1;
+    e->closing_last = &e->closings;
 }
 
 struct neighbour *neighbour_find(const struct path_engine *e, const char *name)
@@ -73,6 +74,58 @@ static void tunnel_out(struct path_engine *e, enum path_out_kind kind, const str
     out_host(e, overlay_name_host(&name, host));
 }
 
+/* A recipe that has state points at what the module keeps for the tunnel, so closing waits until no
+ * worker can hold one.  Should the neighbour be wanted again meanwhile, that is another tunnel. */
+struct closing {
+    struct closing *next;
+    uint64_t mark;
+    unsigned instance;
+    uint32_t tunnel;
+};
+
+void neighbours_settle(struct path_engine *e)
+{
+    struct closing *c;
+    while ((c = e->closings) && epoch_passed(e->epoch, c->mark)) {
+        struct path_out *o = out_add(e, PATH_OUT_TUNNEL_CLOSE);
+        o->instance = c->instance;
+        o->tunnel = c->tunnel;
+        e->closings = c->next;
+        if (!e->closings)
+            e->closing_last = &e->closings;
+        free(c);
+    }
+}
+
+void neighbours_done(struct path_engine *e)
+{
+    while (e->closings) {
+        struct closing *c = e->closings;
+        e->closings = c->next;
+        free(c);
+    }
+    hash_done(&e->tunnels);
+}
+
+/* After the recipe was taken away. */
+static void tunnel_close(struct path_engine *e, struct neighbour *n)
+{
+    n->tunnel_state = TUNNEL_CLOSED;
+    if (!n->has_state) {
+        tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n);
+        return;
+    }
+    struct closing *c = base_calloc(1, sizeof *c);
+    *c = (struct closing){
+        .mark = epoch_mark(e->epoch), .instance = n->instance, .tunnel = n->tunnel};
+    *e->closing_last = c;
+    e->closing_last = &c->next;
+    hash_remove(&e->tunnels, &n->by_tunnel);
+    n->tunnel = e->next_tunnel++;
+    n->has_state = false;
+    hash_add(&e->tunnels, &n->by_tunnel);
+}
+
 void neighbour_open_tunnel(struct path_engine *e, struct neighbour *n)
 {
     if (n->tunnel_state != TUNNEL_CLOSED)
@@ -90,10 +143,10 @@ void neighbour_release(struct path_engine *e, struct neighbour *n)
 {
     if (--n->users)
         return;
-    if (n->tunnel_state != TUNNEL_CLOSED)
-        tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n);
-    hash_remove(&e->tunnels, &n->by_tunnel);
     neighbour_set_recipe(e, n, NULL);
+    if (n->tunnel_state != TUNNEL_CLOSED)
+        tunnel_close(e, n);
+    hash_remove(&e->tunnels, &n->by_tunnel);
     epoch_retire(e->epoch, n->fwd, free);
     names_of(n->name)->neighbour = NULL;
     names_give(e, n->name);
@@ -142,6 +195,7 @@ void neighbour_carries(struct path_engine *e, struct neighbour *n, uint16_t reco
 void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
 {
     struct recipe *copy = r ? recipe_pack(r) : NULL;
+    n->has_state |= r && recipe_has_state(r);
     const struct recipe *old = atomic_exchange(&n->fwd->recipe, copy);
     if (copy && copy->transform && !(old && old->transform))
         fwd_transform_add(e->tables, n->fwd);
@@ -302,8 +356,7 @@ void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, boo
         return;
     neighbour_use(n);
     neighbour_set_recipe(e, n, NULL);
-    tunnel_out(e, PATH_OUT_TUNNEL_CLOSE, n); /* the number stays taken until then */
-    n->tunnel_state = TUNNEL_CLOSED;
+    tunnel_close(e, n); /* the number stays taken until then */
     all_lost(e, now, n, reason);
     if (n->opening) {
         n->opening->opening->unknown_host = unknown_host;

@@ -309,9 +309,8 @@ static void a_sleeping_path_is_small(void **state)
         }
     }
     size_t each = (at[1] - at[0]) / (MANY - FEW);
-    print_message(
-        "a sleeping path over a gateway costs %zu bytes (struct path %zu, peer %zu)\n", each,
-        sizeof(struct path), sizeof(struct peer));
+    print_message("a sleeping path over a gateway costs %zu bytes (struct path %zu, peer %zu)\n",
+                  each, sizeof(struct path), sizeof(struct peer));
     assert_in_range(each, 0, 1024); /* 0: an allocator that does not tell */
     trio_done(&t);
 }

@@ -116,6 +116,7 @@ struct neighbour {
     struct path *link;    /* the one in use, state UP                              */
     struct path *opening; /* a link that is being opened                           */
     unsigned users;       /* paths, halves, transits and a module that need it     */
+    bool has_state;       /* a recipe of the tunnel pointed at what the module keeps     */
     bool wanted;          /* the module does: a link is to stand                   */
     bool link_told;       /* the module knows of it                                */
     bool busy;            /* the module was told that data flows                   */
@@ -324,6 +325,7 @@ struct path_engine {
     struct slot *slot;
     uint32_t slot_range, slots_used;
     uint32_t next_tunnel;
+    struct closing *closings, **closing_last; /* tunnels whose recipes workers may still hold */
     struct hash_table names;
     struct hash_table tunnels; /* all neighbours, by tunnel     */
     struct hash_table by_id;   /* paths, by handshake           */
@@ -401,6 +403,9 @@ struct name_entry *names_find(const struct path_engine *e, const char *text); /*
 /* neighbour.c */
 void neighbours_init(struct path_engine *e);
 struct neighbour *neighbour_find(const struct path_engine *e, const char *name); /* or NULL */
+/* Closes the tunnels that no worker can use any more. */
+void neighbours_settle(struct path_engine *e);
+void neighbours_done(struct path_engine *e);
 /* The next of all; NULL: that was the last.  See hash_each(). */
 struct neighbour *neighbour_each(const struct path_engine *e, struct hash_walk *walk);
 struct neighbour *neighbour_get(struct path_engine *e, const char *name,

@@ -205,6 +205,43 @@ static void a_proof_ends_the_search(void **state)
     two_done(&t);
 }
 
+/* A recipe points at what the module keeps: the module hears that the tunnel is closed when no
+ * worker can follow the recipe any more, and not before.  What is opened meanwhile is another
+ * tunnel. */
+static void a_tunnel_closes_behind_its_workers(void **state)
+{
+    for (unsigned stateful = 0; stateful < 2; stateful++) {
+        struct two t;
+        two_init(&t, 8);
+        uint64_t sequence = 0;
+        struct neighbour *n = box_neighbour(t.alpha, "beta.east.ip");
+        uint32_t tunnel = n->tunnel;
+        if (stateful) {
+            struct recipe r;
+            const struct recipe_patch count = {.kind = PATCH_SEQUENCE16, .sequence = &sequence};
+            recipe_begin(&r);
+            assert_true(recipe_add_prepend(&r, "--", 2, &count, 1));
+            assert_true(recipe_add_send(&r, 0, NULL, &t.beta->endpoint[0], 0));
+            neighbour_set_recipe(t.alpha->e, n, &r);
+        }
+        box_stick(t.alpha, true);
+        path_tunnel_failed(t.alpha->e, t.net.now, tunnel, false, "gone");
+        box_pump(t.alpha);
+        assert_int_equal(t.alpha->toys != NULL, stateful);
+        box_open(t.alpha, "beta.east.ip");
+        net_run(&t.net, SECOND);
+        assert_non_null(t.alpha->toys);
+        assert_int_equal(t.alpha->toys->next != NULL, stateful);
+        box_stick(t.alpha, false);
+        box_pump(t.alpha);
+        assert_non_null(t.alpha->toys);
+        assert_null(t.alpha->toys->next);
+        assert_int_equal(t.alpha->toys->id != tunnel, stateful);
+        assert_true(box_up(t.alpha, "beta.east.ip"));
+        two_done(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_gateway_follows_the_link),
         cmocka_unit_test(both_move),
         cmocka_unit_test(a_proof_ends_the_search),
+        cmocka_unit_test(a_tunnel_closes_behind_its_workers),
     };
     return cmocka_run_group_tests_name("path_move", tests, NULL, NULL);
 }
