@@ -95,16 +95,29 @@ static bool each(struct expansion *x, const char *name, const char *values, cons
     return true;
 }
 
+/* A line, or several with `;` between them. */
+static bool emit(struct expansion *x, const char *text)
+{
+    const char *end = strstr(text, " ; ");
+    if (++x->lines > SIM_EXPAND_MAX) {
+        snprintf(x->why, x->size, "this makes more than %d lines", SIM_EXPAND_MAX);
+        return false;
+    }
+    if (!end || strchr(text, '#'))
+        return x->line(x->context, text);
+    char *first = base_strdup(text);
+    first[end - text] = 0;
+    bool ok = x->line(x->context, first);
+    free(first);
+    return ok && emit(x, end + 3);
+}
+
 static bool expand(struct expansion *x, const char *text)
 {
     char name[NAME_MAX_SIZE], values[4 * VALUE_SIZE], except[VALUE_SIZE];
     const char *at = text;
-    if (!keyword(&at, "for")) {
-        if (++x->lines <= SIM_EXPAND_MAX)
-            return x->line(x->context, text);
-        snprintf(x->why, x->size, "this makes more than %d lines", SIM_EXPAND_MAX);
-        return false;
-    }
+    if (!keyword(&at, "for"))
+        return emit(x, text);
     if (!word(&at, name, sizeof name) || !keyword(&at, "in") || !word(&at, values, sizeof values)) {
         snprintf(x->why, x->size, "a loop is: for NAME in 1-10 STATEMENT, or: in a,b,c");
         return false;

@@ -3,6 +3,8 @@
  *   for G in 1-10 network r{G} 10.{G}.0.0/16 delay 10ms
  *   for A in 1-3 for B in 1-3 except {A} rule r{A}h* *.r{B}.ip via g{A}.r{A}.ip
  *
+ *   for A in 1-3 crash h{A} ; wait 1s ; start h{A}
+ *
  * VALUES is a range of numbers, or words with commas; `{NAME}` is replaced everywhere behind. */
 #ifndef OCALA_SIM_EXPAND_H
 #define OCALA_SIM_EXPAND_H

@@ -41,6 +41,8 @@ static void loops(void **state)
     assert_string_equal(outcome("for W in a,bc start {W} {X}"), "start a {X};start bc {X};");
     assert_string_equal(outcome("for A in 1-2 for B in 1-2 except {A} cut h{A} from h{B}"),
                         "cut h1 from h2;cut h2 from h1;");
+    assert_string_equal(outcome("for A in 1-2 stop h{A} ; start h{A}"),
+                        "stop h1;start h1;stop h2;start h2;");
     assert_string_equal(outcome("for A in 3-2 start x"), "");
     assert_string_equal(outcome("forward g a b"), "forward g a b;");
 }

@@ -122,6 +122,31 @@ static bool expect_rate(struct sim_script *s, const struct sim_statement *st, ch
     return true;
 }
 
+/* "mean", or a share of all: "95%". */
+static bool expect_sample(struct sim_script *s, const struct sim_statement *st, char *why,
+                          size_t size)
+{
+    enum sim_samples samples;
+    uint32_t share = 0;
+    char time[SIM_TIME_TEXT];
+    bool mean = !strcmp(st->value[1].text, "mean");
+    s->expectations++;
+    if (!sim_meter_parse(st->value[0].text, &samples) ||
+        !(mean || sim_value_share(st->value[1].text, &share))) {
+        snprintf(why, size, "rtt, lookup, outage or stall; and mean, or a share as 95%%");
+        return false;
+    }
+    if (!s->sim->meter.samples[samples].count) {
+        snprintf(why, size, "there are none");
+        return false;
+    }
+    int64_t value = mean ? sim_meter_mean(s->sim, samples)
+                         : sim_meter_percentile(s->sim, samples, share / 10000);
+    snprintf(why, size, "it is %s, of %zu", sim_time_text(value, time),
+             s->sim->meter.samples[samples].count);
+    return value <= st->value[2].number;
+}
+
 static bool expect_stream(struct sim_script *s, const struct sim_statement *st, char *why,
                           size_t size)
 {
@@ -159,6 +184,8 @@ const struct sim_verb sim_result_verbs[] = {
     {"expect pings", "HOSTS NAMES [lost TEXT] [stalled TIME] [within TIME]", SIM_HAPPENS,
      expect_pings,
      "the pings that were started end; at most this share is lost, no answer was out for longer"},
+    {"expect sample", "WORD WORD at-most TIME", SIM_HAPPENS, expect_sample,
+     "of all values of rtt, lookup, outage or stall the mean, or the value of a share, as 95%"},
     {"expect rate", "HOSTS WORD WORD COUNT", SIM_HAPPENS, expect_rate,
      "bit/s that each has sent since `measure`: control, data, all: is, at-most, at-least"},
     {"expect stream", "HOST NAME [within TIME] [stalled TIME]", SIM_HAPPENS, expect_stream,

@@ -84,7 +84,7 @@ struct sim_host {
     struct sim_item *first, **last; /* what is to be done before time goes on */
     bool pumping, stop_wanted;
     struct sim_churn *churn; /* it comes and goes                            */
-    bool swallows; /* its data path sends nothing: control goes on as if all was well */
+    bool swallows;           /* its data path sends nothing: control goes on as if all was well */
     unsigned fuse;           /* datagrams until it crashes; 0: it does not   */
     bool fuse_burnt;
     instant fuse_back; /* and is started again that much later         */

@@ -96,6 +96,30 @@ int64_t sim_meter_percentile(const struct sim *s, enum sim_samples samples, unsi
     return l->value[at < l->count ? at : l->count - 1];
 }
 
+static int64_t sum(const struct sim_list *l)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < l->count; i++)
+        total += l->value[i];
+    return total;
+}
+
+int64_t sim_meter_mean(const struct sim *s, enum sim_samples samples)
+{
+    const struct sim_list *l = &s->meter.samples[samples];
+    return l->count ? sum(l) / (int64_t)l->count : 0;
+}
+
+bool sim_meter_parse(const char *name, enum sim_samples *ret)
+{
+    for (unsigned i = 0; i < SIM_SAMPLES_COUNT; i++)
+        if (!strcmp(samples_name[i], name)) {
+            *ret = (enum sim_samples)i;
+            return true;
+        }
+    return false;
+}
+
 void sim_meter_free(struct sim *s)
 {
     for (unsigned i = 0; i < SIM_SERIES_COUNT; i++)
@@ -166,14 +190,6 @@ char *sim_meter_json(struct sim *s)
     fprintf(f, "\n  ]\n}\n");
     require(!fclose(f) && text);
     return text;
-}
-
-static int64_t sum(const struct sim_list *l)
-{
-    int64_t total = 0;
-    for (size_t i = 0; i < l->count; i++)
-        total += l->value[i];
-    return total;
 }
 
 static void write_times(FILE *f, struct sim *s, enum sim_samples samples, const char *title)

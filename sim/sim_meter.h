@@ -74,6 +74,9 @@ void sim_meter_mark(struct sim *s);
 int64_t sim_meter_rate(const struct sim *s, const struct sim_host *h, const char *what);
 /* The value below which this share (in per cent) of the samples is; 0 when there are none. */
 int64_t sim_meter_percentile(const struct sim *s, enum sim_samples samples, unsigned percent);
+int64_t sim_meter_mean(const struct sim *s, enum sim_samples samples);
+/* False: there is no such list. */
+bool sim_meter_parse(const char *name, enum sim_samples *ret);
 void sim_meter_free(struct sim *s);
 
 /* Everything as one JSON object; the caller frees it. */
