@@ -249,6 +249,7 @@ static void carry_system(struct config *old, struct config *next)
     EXCHANGE(old->dns, next->dns);
     EXCHANGE(old->dns.suffix, next->dns.suffix);
     EXCHANGE(old->dns.ttl_s, next->dns.ttl_s);
+    EXCHANGE(old->i3_server, next->i3_server);
     EXCHANGE(old->handles, next->handles);
     EXCHANGE(old->handles.per_user, next->handles.per_user);
 }

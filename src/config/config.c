@@ -146,6 +146,8 @@ void config_free(struct config *config)
     free(config->dns.upstream);
     free(config->dns.suffix);
     free(config->tun.name);
+    free(config->i3_server.id);
+    free(config->i3_server.secret.text);
     free(config->state.text);
     free(config->runtime.text);
     free(config->control.text);

@@ -168,6 +168,21 @@ struct config_tun {
     struct config_where where;
 };
 
+#define CONFIG_SEEDS_MAX 16
+
+/* A server of i3 inside this daemon. */
+struct config_i3_server {
+    bool on;
+    struct endpoint listen; /* an address of this machine: others are told it */
+    struct endpoint ring;   /* the same address, another port                 */
+    struct endpoint seeds[CONFIG_SEEDS_MAX];
+    unsigned seed_count;
+    char *id;                  /* 40 hexadecimal digits; NULL: from the address */
+    struct config_text secret; /* text NULL: an open ring                       */
+    unsigned triggers, per_client, requests, per_address;
+    struct config_where where;
+};
+
 /* Timers that tests shorten: name, default, least, most, what it is for. */
 #define CONFIG_TIMERS(X)                                                                           \
     X(rekey, HOUR, SECOND, 24 * HOUR, "age of a key at which the next one is made")                \
@@ -209,6 +224,7 @@ struct config {
     struct config_tun tun;
     unsigned workers; /* 0: by the number of processors */
     struct config_timers timers;
+    struct config_i3_server i3_server;
     struct config_text state, runtime, control; /* folders, and the control socket     */
     char *group;                                /* may read through the control socket */
 };

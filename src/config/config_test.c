@@ -284,6 +284,25 @@ static void who_reaches_whom_is_read(void **state)
     config_free(c);
 }
 
+static void i3_server(void **state)
+{
+    struct config *c = parse_good(GOOD);
+    assert_false(c->i3_server.on);
+    config_free(c);
+    c = parse_good(GOOD "i3_server: {listen: \"192.0.2.1:700\", ring: 9, triggers: 5}\n");
+    assert_true(c->i3_server.on);
+    assert_int_equal(c->i3_server.listen.port, 700);
+    assert_int_equal(c->i3_server.ring.port, 9);
+    assert_int_equal(c->i3_server.triggers, 5);
+    assert_int_equal(c->i3_server.per_client, 10000);
+    config_free(c);
+    assert_refused_behind("i3_server: {listen: 0.0.0.0}\n", 1, 21, "one address of this machine");
+    assert_refused_behind("i3_server: {listen: \"[2001:db8::1]\"}\n", 1, 21, "originals");
+    assert_refused_behind("i3_server: {listen: 192.0.2.1, id: AA}\n", 1, 36, "40 lower-case");
+    assert_refused_behind("i3_server: {listen: 192.0.2.1, triggers: 0}\n", 1, 42, "1");
+    assert_refused_behind("i3_server: {seeds: 192.0.2.1}\n", 1, 12, "listen");
+}
+
 static void text_that_is_not_yaml_is_refused(void **state)
 {
     assert_refused("", 1, 1, "the file is empty");
@@ -545,6 +564,7 @@ int main(void)
         cmocka_unit_test(every_setting_of_the_host_is_read),
         cmocka_unit_test(every_setting_of_an_overlay_is_read),
         cmocka_unit_test(who_reaches_whom_is_read),
+        cmocka_unit_test(i3_server),
         cmocka_unit_test(text_that_is_not_yaml_is_refused),
         cmocka_unit_test(limits_of_the_text_hold),
         cmocka_unit_test(wrong_shapes_are_refused),

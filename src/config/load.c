@@ -228,5 +228,6 @@ bool load_host(struct load *l)
 {
     struct config_value v = load_value(l, l->root, "name", l->raw->name);
     return config_value_labels(&v, &l->config->name) && load_places(l) && load_dns(l) &&
-           load_handles(l) && load_tun(l) && load_workers(l) && load_timers(l);
+           load_handles(l) && load_tun(l) && load_workers(l) && load_timers(l) &&
+           load_i3_server(l);
 }

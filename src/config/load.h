@@ -30,8 +30,9 @@ unsigned load_count(const struct config_node *texts);
 void load_path(const struct load *l, const struct config_value *v, struct config_text *ret);
 
 /* The parts, in this order; false and *error when something is wrong. */
-bool load_host(struct load *l);     /* name, key, folders, dns, handles, tun, workers, timers */
-bool load_overlays(struct load *l); /* load_overlay.c */
-bool load_lists(struct load *l);    /* load_lists.c: rules, believe, pins, forward, policy */
+bool load_host(struct load *l);      /* name, key, folders, dns, handles, tun, workers, timers */
+bool load_i3_server(struct load *l); /* load_i3.c */
+bool load_overlays(struct load *l);  /* load_overlay.c */
+bool load_lists(struct load *l);     /* load_lists.c: rules, believe, pins, forward, policy */
 
 #endif

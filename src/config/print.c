@@ -150,6 +150,26 @@ static void add_policies(struct text *t, const struct config *c)
     }
 }
 
+static void add_i3_server(struct text *t, const struct config_i3_server *s)
+{
+    if (!s->on)
+        return;
+    text_add(t, "i3_server:\n  listen: ");
+    add_endpoint(t, &s->listen);
+    text_add(t, "\n  ring: %u\n  seeds: [", s->ring.port);
+    for (unsigned i = 0; i < s->seed_count; i++) {
+        text_add(t, "%s", i ? ", " : "");
+        add_endpoint(t, &s->seeds[i]);
+    }
+    text_add(t, "]\n");
+    if (s->id)
+        add_line(t, "  id", s->id);
+    if (s->secret.text)
+        add_line(t, "  secret", s->secret.text);
+    text_add(t, "  triggers: %u\n  per_client: %u\n", s->triggers, s->per_client);
+    text_add(t, "  requests: %u\n  per_address: %u\n", s->requests, s->per_address);
+}
+
 static void add_host(struct text *t, const struct config *c)
 {
     char text[CONFIG_DURATION_TEXT];
@@ -177,6 +197,7 @@ static void add_host(struct text *t, const struct config *c)
     text_add(t, "  " #name ": %s\n", config_duration_format(c->timers.name, text));
     CONFIG_TIMERS(ADD_TIMER)
 #undef ADD_TIMER
+    add_i3_server(t, &c->i3_server);
     add_line(t, "state", c->state.text);
     add_line(t, "runtime", c->runtime.text);
     add_line(t, "control", c->control.text);

@@ -99,6 +99,21 @@ static const cyaml_schema_field_t tun_fields[] = {
     CYAML_FIELD_END,
 };
 
+#define NUMBER(key, type, member) CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, type, member)
+
+static const cyaml_schema_field_t i3_server_fields[] = {
+    TEXT("listen", PTR, struct raw_i3_server, listen),
+    NUMBER("ring", struct raw_i3_server, ring),
+    LOOSE("seeds", CYAML_FLAG_OPTIONAL),
+    TEXT("id", OPT, struct raw_i3_server, id),
+    TEXT("secret", OPT, struct raw_i3_server, secret),
+    NUMBER("triggers", struct raw_i3_server, triggers),
+    NUMBER("per_client", struct raw_i3_server, per_client),
+    NUMBER("requests", struct raw_i3_server, requests),
+    NUMBER("per_address", struct raw_i3_server, per_address),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t timer_fields[] = {
 #define TIMER_FIELD(name, standard, least, most, about) TEXT(#name, OPT, struct raw_timers, name),
     CONFIG_TIMERS(TIMER_FIELD)
@@ -125,6 +140,7 @@ static const cyaml_schema_field_t config_fields[] = {
     BLOCK("tun", tun, tun_fields),
     TEXT("workers", OPT, struct raw_config, workers),
     BLOCK("timers", timers, timer_fields),
+    BLOCK("i3_server", i3_server, i3_server_fields),
     TEXT("state", OPT, struct raw_config, state),
     TEXT("runtime", OPT, struct raw_config, runtime),
     TEXT("control", OPT, struct raw_config, control),

@@ -57,6 +57,11 @@ struct raw_tun {
     unsigned mtu;
 };
 
+struct raw_i3_server {
+    char *listen, *id, *secret; /* seeds: loose */
+    unsigned ring, triggers, per_client, requests, per_address;
+};
+
 struct raw_timers {
 #define RAW_TIMER(name, standard, least, most, about) char *name;
     CONFIG_TIMERS(RAW_TIMER)
@@ -77,6 +82,7 @@ struct raw_config {
     struct raw_tun tun;
     char *workers;
     struct raw_timers timers;
+    struct raw_i3_server i3_server;
     char *state, *runtime, *control, *group;
 };
 

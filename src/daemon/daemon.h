@@ -25,6 +25,7 @@
 #include "base/epoch.h"
 #include "base/text.h"
 #include "daemon/dns_mode.h"
+#include "daemon/i3_port.h"
 #include "capture/linux/tun.h"
 #include "daemon/journal.h"
 #include "daemon/options.h"
@@ -102,6 +103,9 @@ struct daemon {
     struct daemon_control *control;
     struct daemon_underlay *underlay;
     struct daemon_journal *journal;
+    struct daemon_i3_settings i3_settings;
+    struct daemon_i3 *i3; /* the server of i3 in here; NULL: none */
+    char *i3_text;        /* what i3() of the host's owner returned last */
     struct drop_counters drops; /* of the control thread's own sends */
 
     struct daemon_confined confined;

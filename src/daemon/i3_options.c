@@ -1,11 +1,13 @@
-/* The command line of `ocalad --i3-server`. */
+/* What an i3 server is told: by the command line of `ocalad --i3-server`, or by the configuration. */
 #include "daemon/i3_options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/config.h"
 #include "config/secret.h"
 #include "crypto/crypto.h"
 #include "daemon/log.h"
@@ -57,21 +59,45 @@ static bool is_wildcard(const struct endpoint *e)
     return !memcmp(e->ip.bytes, none, sizeof none);
 }
 
-static int read_secret(const char *path, struct daemon_i3_settings *s)
+int daemon_i3_secret(const char *path, struct daemon_i3_settings *s, char *err, size_t size)
 {
-    char *text, err[512];
+    char *text;
     const char *reason = NULL;
-    size_t size;
-    if (linux_file_read(path, LINUX_FILE_SECRET, 4096, &text, &size, err, sizeof err)) {
-        fprintf(stderr, "ocala i3-server: %s\n", err);
-        return EXIT_CONFIG;
-    }
-    s->closed = config_secret_parse(text, size, s->secret, &reason);
-    crypto_wipe(text, size);
+    size_t length;
+    int error = linux_file_read(path, LINUX_FILE_SECRET, 4096, &text, &length, err, size);
+    if (error)
+        return error;
+    s->closed = config_secret_parse(text, length, s->secret, &reason);
+    crypto_wipe(text, length);
     free(text);
     if (s->closed)
+        return 0;
+    snprintf(err, size, "%s: %s", path, reason);
+    return -EINVAL;
+}
+
+int daemon_i3_configured(const struct config_i3_server *c, struct daemon_i3_settings *ret,
+                         char *err, size_t size)
+{
+    *ret = (struct daemon_i3_settings){.at = c->listen,
+                                       .ring = c->ring,
+                                       .seeds = c->seed_count,
+                                       .triggers = c->triggers,
+                                       .per_client = c->per_client,
+                                       .requests = c->requests,
+                                       .per_address = c->per_address};
+    if (c->id)
+        ret->has_id = chord_id_parse(c->id, &ret->id);
+    memcpy(ret->seed, c->seeds, c->seed_count * sizeof *c->seeds);
+    return c->secret.text ? daemon_i3_secret(c->secret.text, ret, err, size) : 0;
+}
+
+static int read_secret(const char *path, struct daemon_i3_settings *s)
+{
+    char err[512];
+    if (!daemon_i3_secret(path, s, err, sizeof err))
         return -1;
-    fprintf(stderr, "ocala i3-server: %s: %s\n", path, reason);
+    fprintf(stderr, "ocala i3-server: %s\n", err);
     return EXIT_CONFIG;
 }
 

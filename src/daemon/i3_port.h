@@ -39,6 +39,15 @@ void daemon_i3_free(struct daemon_i3 *i); /* accepts NULL */
 /* A JSON object. */
 void daemon_i3_describe(const struct daemon_i3 *i, struct text *json);
 
+/* ---- i3_options.c ---- */
+
+/* The ring's secret from its file.  0 or a negative errno with a line in `err`. */
+int daemon_i3_secret(const char *path, struct daemon_i3_settings *s, char *err, size_t size);
+/* What the daemon's configuration says. */
+struct config_i3_server;
+int daemon_i3_configured(const struct config_i3_server *c, struct daemon_i3_settings *ret,
+                         char *err, size_t size);
+
 /* ---- i3_main.c ---- */
 
 /* The whole program; argv[0] is "--i3-server".  Returns the exit status. */

@@ -33,7 +33,6 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
-#include "daemon/i3_port.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "io/clock.h"
@@ -98,6 +97,10 @@ static int read_settings(struct daemon *d, char *err, size_t size)
     if (error)
         return error;
     const struct config *c = d->settings.config;
+    if (c->i3_server.on)
+        error = daemon_i3_configured(&c->i3_server, &d->i3_settings, err, size);
+    if (error)
+        return error;
     d->state_folder = find_folder(d, &c->state, "XDG_STATE_HOME", "/.local/state", "/ocala");
     d->runtime_folder = d->options->run && !c->runtime.where.line && !getenv("XDG_RUNTIME_DIR")
                             ? base_strdup(d->state_folder)
@@ -202,6 +205,19 @@ static const char *owner_dns(void *self)
     return t.cut ? NULL : d->status_text;
 }
 
+static const char *owner_i3(void *self)
+{
+    struct daemon *d = self;
+    struct text t;
+    if (!d->i3)
+        return NULL;
+    if (!d->i3_text)
+        d->i3_text = base_calloc(1, DAEMON_I3_TEXT);
+    text_begin(&t, d->i3_text, DAEMON_I3_TEXT);
+    daemon_i3_describe(d->i3, &t);
+    return t.cut ? NULL : d->i3_text;
+}
+
 static const char *owner_log_set(void *self, const char *setting)
 {
     const char *fault = daemon_log_set(setting);
@@ -256,7 +272,8 @@ static int make_host(struct daemon *d, char *err, size_t size)
                                .add_drops = owner_add_drops,
                                .log_set = owner_log_set,
                                .status = owner_status,
-                               .dns = owner_dns};
+                               .dns = owner_dns,
+                               .i3 = owner_i3};
     /* The programs of --run are in a namespace of their own, where nothing can be asked. */
     if (d->helper)
         owner.address_in_use = owner_address_in_use;
@@ -296,6 +313,11 @@ static int serve(struct daemon *d, char *err, size_t size)
     if (error)
         return error;
     daemon_underlay_start(d);
+    error = d->i3 ? daemon_i3_start(d->i3, &d->loop) : 0;
+    if (error) {
+        snprintf(err, size, "cannot serve i3: %s", uv_strerror(error));
+        return error;
+    }
     return daemon_dns_mode_start(d, err, size);
 }
 
@@ -352,6 +374,8 @@ static int start(struct daemon *d, char *err, size_t size)
         error = make_host(d, err, size);
     if (!error)
         error = daemon_data_path_open(d, err, size);
+    if (!error && d->settings.config->i3_server.on)
+        error = daemon_i3_open(&d->i3_settings, &d->entropy, &d->i3, err, size);
     if (!error)
         error = linux_drop("ocala", err, size);
     if (!error)
@@ -371,7 +395,11 @@ static void end(struct daemon *d)
     daemon_underlay_stop(d);
     daemon_dns_mode_stop(d);
     daemon_data_path_stop(d);
+    daemon_i3_stop(d->i3);
     daemon_loop_done(d);
+    daemon_i3_free(d->i3);
+    free(d->i3_text);
+    crypto_wipe(&d->i3_settings, sizeof d->i3_settings);
     host_free(d->host); /* retires lanes, whose pieces belong to the workers' pools */
     if (d->epoch)
         epoch_free(d->epoch);

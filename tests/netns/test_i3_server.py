@@ -16,6 +16,7 @@ import sys
 import i3client
 import suite
 from netlab import Lab, program, wait_until
+from ocalahost import Host, secret
 from suite import case
 
 NAMES = ("one", "two", "three", "four")
@@ -75,7 +76,7 @@ class Net:
 
 @contextlib.contextmanager
 def fixture():
-    with Lab() as lab:
+    with Lab(machine_class=Host) as lab:
         net = Net()
         net.lab, net.receivers = lab, []
         net.servers = {name: lab.machine(name) for name in NAMES}
@@ -138,8 +139,8 @@ def a_server_is_killed(net):
 def a_ring_with_a_secret(net):
     """who does not have the secret is not heard; a server's death loses no trigger"""
     dice = random.Random(3)
-    secret = base64.b64encode(dice.randbytes(32)).decode() + "\n"
-    path = net.server("one").write("secret", secret, 0o600)
+    key = base64.b64encode(dice.randbytes(32)).decode() + "\n"
+    path = net.server("one").write("secret", key, 0o600)
     with ring(net, "one", "two", "three", options=["--secret", path]):
         net.up("four")  # without it
         idents = [i3client.identifier(dice) for _ in range(6)]
@@ -181,6 +182,29 @@ def garbage_and_floods(net):
         state = net.ask("one")
         assert sum(state["drops"].values()) > 1000 and sum(state["ring_drops"].values()) > 1000
         net.formed("one", "two")
+
+
+@case
+def inside_the_daemon(net):
+    """the same server in an ocalad by its configuration: `ocala i3` shows it, and it forms a ring with others"""
+    one = net.server("one")
+    one.join("east.ip", secret(), {})
+    one.config["i3_server"] = {"listen": one.at}
+    one.up()
+    try:
+        net.up("two")
+        wait_until(lambda: len(one.ask("i3")["nodes"]) == 1 and net.ask("two")["settled"], 20, "the two to meet")
+        ident = i3client.identifier(random.Random(5))
+        bob = net.receiver("one", ident)
+        net.reaches("two", ident, bob, "by two")
+        net.reaches("one", ident, bob, "by one")
+        assert one.ask("i3")["counters"]["received"] > 0
+    finally:
+        for process in net.receivers:
+            process.end()
+        net.receivers.clear()
+        net.server("two").process.end()
+        one.down()
 
 
 suite.main(__doc__, fixture)
