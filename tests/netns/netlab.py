@@ -59,13 +59,6 @@ def program(name):
     raise Skip(f"{name} is not built in {build_folder()}")
 
 
-def need_quiet():
-    """What overload does can only be told on a machine that has nothing else to do."""
-    load, cores = os.getloadavg()[0], os.cpu_count()
-    if load > cores:
-        raise Skip(f"the machine is busy with other work (load {load:.1f} on {cores} cores)")
-
-
 def cpu_groups():
     """The folder of our own control group for processor time, and its version; None where there is none."""
     with open("/proc/self/cgroup") as f:
@@ -89,7 +82,8 @@ def leash(pid, share):
         raise Skip("no control group for processor time")
     root = home if version == 1 else "/sys/fs/cgroup"
     group = f"{root}/ocala-test-{os.getpid()}"
-    period = max(10000, int(1000 / share))  # microseconds; the kernel gives no less than one millisecond of each
+    period = max(10000, round(1000 / share))  # microseconds; the kernel gives no less than one millisecond of each
+    quota = max(1000, int(share * period))
 
     def put(path, text):
         with open(path, "w") as f:
@@ -99,10 +93,10 @@ def leash(pid, share):
         if version == 2 and not os.path.exists(f"{group}/cpu.max"):
             put(f"{root}/cgroup.subtree_control", "+cpu")
         if version == 2:
-            put(f"{group}/cpu.max", f"{int(share * period)} {period}")
+            put(f"{group}/cpu.max", f"{quota} {period}")
         else:
             put(f"{group}/cpu.cfs_period_us", str(period))
-            put(f"{group}/cpu.cfs_quota_us", str(int(share * period)))
+            put(f"{group}/cpu.cfs_quota_us", str(quota))
         put(f"{group}/cgroup.procs", str(pid))
     except OSError as e:
         if os.path.isdir(group):
