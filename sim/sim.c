@@ -30,6 +30,7 @@ void sim_init(struct sim *s, uint64_t seed)
     s->net.watch = watch;
     s->net.watch_context = s;
     s->next_serial = 1;
+    s->count = host_count;
 }
 
 void sim_done(struct sim *s)

@@ -24,6 +24,9 @@ struct sim_instance {
     struct sim_instance *next;
 };
 
+struct host;
+struct host_count;
+
 struct sim {
     struct sim_world world;
     struct sim_net net;
@@ -37,6 +40,8 @@ struct sim {
     struct sim_attack *attack;
     uint32_t next_serial; /* of programs */
     struct sim_meter meter;
+    /* host_count(), unless a test has something of its own. */
+    void (*count)(const struct host *h, struct host_count *ret);
 };
 
 void sim_init(struct sim *s, uint64_t seed);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sim/sim_agree.h"
 #include "sim/sim_fault.h"
 #include "sim/sim_host.h"
 #include "sim/sim_program.h"
@@ -347,16 +348,52 @@ static bool expect_quiet(struct sim_script *s, const struct sim_statement *st, c
     return ok;
 }
 
+struct agreeing {
+    struct sim_script *script;
+    const struct sim_statement *st;
+    instant next;
+    char why[256];
+};
+
+static bool all_agree(void *context)
+{
+    struct agreeing *x = context;
+    struct sim *s = x->script->sim;
+    if (s->world.now < x->next)
+        return false;
+    x->next = s->world.now + AGAIN;
+    return sim_agree(s, x->st->value[0].hosts, x->st->value[0].host_count, x->why, sizeof x->why);
+}
+
+static bool expect_agree(struct sim_script *s, const struct sim_statement *st, char *why,
+                         size_t size)
+{
+    struct agreeing x = {.script = s, .st = st};
+    bool ok = sim_expect_until(s, &st->value[1], all_agree, &x, why, size);
+    size_t length = strlen(why);
+    if (!ok && !s->sim->world.failed)
+        snprintf(why + length, size - length, "; %s", x.why);
+    return ok;
+}
+
+/* A machine gives a handle to each (name, key) that it met: not more than there are names, and once
+ * more for each identity that called itself like that. */
+static unsigned handles_most(const struct sim *s)
+{
+    return s->members ? s->members : 1;
+}
+
 bool sim_expect_no_leak(const struct sim *s, char *why, size_t size)
 {
     for (unsigned i = 0; i < s->hosts; i++) {
         struct host_count c;
         if (!s->host[i]->host)
             continue;
-        host_count(s->host[i]->host, &c);
-        if (c.slots == c.paths + c.halves + 2 * c.transits)
+        s->count(s->host[i]->host, &c);
+        bool labels = c.slots == c.paths + c.halves + 2 * c.transits;
+        if (labels && c.handles <= handles_most(s))
             continue;
-        snprintf(why, size, "labels are lost");
+        snprintf(why, size, "%s", labels ? "handles are lost" : "labels are lost");
         add_counts(s->host[i], why, size);
         return false;
     }
@@ -499,6 +536,8 @@ const struct sim_verb sim_expect_verbs[] = {
     {"expect count", "HOSTS WORD WORD COUNT [within TIME]", SIM_HAPPENS, expect_count,
      "paths, halves, transits, tunnels, slots, opens, handles, wants, waiting: is, at-most, "
      "at-least"},
+    {"expect agree", "HOSTS [within TIME]", SIM_HAPPENS, expect_agree,
+     "each path that stands there has one back at its other end, with the same keys"},
     {"expect quiet", "HOSTS [within TIME]", SIM_HAPPENS, expect_quiet,
      "nothing is being opened, nothing waits"},
     {"expect control", "HOST WORD TEXT [within TIME]", SIM_HAPPENS, expect_control,

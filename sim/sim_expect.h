@@ -12,7 +12,8 @@ bool sim_expect_until(struct sim_script *s, const struct sim_value *within,
 bool sim_expect_compare(int64_t left, const char *how, int64_t right);
 bool sim_expect_comparison(const char *how, char *why, size_t size);
 
-/* Every label belongs to something that is alive, on every machine that runs. */
+/* Every label belongs to something that is alive, and there are not more handles than names, on every
+ * machine that runs. */
 bool sim_expect_no_leak(const struct sim *s, char *why, size_t size);
 
 #endif
