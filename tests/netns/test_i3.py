@@ -9,9 +9,9 @@
 Unmodified programs reach hosts by identifiers that servers keep.
 """
 import contextlib
+import hashlib
 import json
 import os
-import re
 import socket
 
 import netlab
@@ -23,7 +23,6 @@ from suite import case
 
 SERVERS = {f"s{n}": f"10.1.0.{10 + n}" for n in range(1, 5)}
 HOSTS = {"alpha": "10.1.0.1", "beta": "10.1.0.2", "gamma": "10.1.0.3"}
-LISTED = ", ".join(f"{address}:5610" for address in SERVERS.values())
 NAME = "beta.lab.i3"
 TIMERS = {"probe": "1s", "retry": "500ms"}
 
@@ -33,14 +32,14 @@ class Net:
 
 
 def ring_of(machine):
-    """What `ocala i3` says about a server, or None while it does not answer."""
+    """How many other servers a server knows; -1 while it does not answer."""
     with socket.socket(socket.AF_UNIX) as s:
         try:
             s.connect(machine.file("control"))
             s.sendall(b'{"command": "i3"}\n')
-            return json.loads(s.makefile().readline())["result"]
+            return len(json.loads(s.makefile().readline())["result"]["nodes"])
         except (OSError, ValueError, KeyError):
-            return None
+            return -1
 
 
 def start_server(machine, address, seeds):
@@ -53,27 +52,33 @@ def start_server(machine, address, seeds):
 
 
 @contextlib.contextmanager
-def network(servers=SERVERS, options=None, hosts=("alpha", "beta")):
-    """Servers and hosts on one switch; `options` of each host by its name."""
-    need("ping", "curl", "dig", "ip")
+def network(servers=SERVERS, options=None, hosts=("alpha", "beta"), impair=None):
+    """Servers and hosts on one switch; `options`: of all hosts, or by name of a host; `impair`: of beta's cable."""
+    need("ping", "curl", "dig", "ip", "tcpdump")
+    options = options or {}
     with Lab(machine_class=Host) as lab:
         net = Net()
         net.lab = lab
         net.servers = {name: lab.machine(name) for name in servers}
         net.hosts = {name: lab.machine(name) for name in hosts}
         ports = {net.servers[name]: f"{address}/24" for name, address in servers.items()}
-        ports.update({host: f"{HOSTS[name]}/24" for name, host in net.hosts.items()})
+        ports.update({host: f"{HOSTS[name]}/24" for name, host in net.hosts.items() if name in HOSTS})
         lab.switch(ports)
         for name, address in servers.items():
             start_server(net.servers[name], address, [a for a in servers.values() if a != address][:2])
-        text = secret()
+        for machine in net.servers.values():
+            wait_until(lambda: ring_of(machine) == len(servers) - 1, 60, lambda: f"the ring of {machine.name}: {ring_of(machine)}")
+        net.secret = secret()
         for name, host in net.hosts.items():
-            more = {"servers": ", ".join(f"{a}:5610" for a in servers.values())}
-            more.update((options or {}).get(name, {}))
-            host.join("lab.i3", text, options=more)
-            host.config["timers"] = TIMERS
+            join(net, host, servers, {**options.get("all", {}), **options.get(name, {})})
             setattr(net, name, host)
         yield net
+
+
+def join(net, host, servers, options, text=None):
+    listed = ", ".join(f"{address}:5610" for address in servers.values())
+    host.join("lab.i3", text or net.secret, options={"servers": listed, **options})
+    host.config["timers"] = TIMERS
 
 
 def tunnel_text(host, name):
@@ -99,6 +104,205 @@ def curl_by_one_server():
         assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
         await_way(net.alpha, NAME, "by private identifier")
         await_way(net.beta, "alpha.lab.i3", "by private identifier")
+
+
+@case
+def programs_by_a_ring():
+    """four servers, three hosts: curl, ssh and ping, each way; explain tells how"""
+    need("ssh", "sshd", "ssh-keygen")
+    with network(hosts=("alpha", "beta", "gamma")) as net:
+        for host in net.hosts.values():
+            host.up()
+        net.beta.serve()
+        net.beta.serve_ssh(net.alpha, "alpha.lab.i3")
+        for host in (net.alpha, net.gamma):
+            assert host.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        done = net.alpha.ssh(NAME, "hostname")
+        assert done.stdout.strip() == "beta", done.stderr
+        assert net.beta.ping("alpha.lab.i3") and net.gamma.ping("alpha.lab.i3") and net.beta.ping("gamma.lab.i3")
+        await_way(net.alpha, NAME, "by private identifier")
+        text = tunnel_text(net.alpha, NAME)
+        assert "ms" in text and "no shortcut: this host denies it" in text, text
+        about = next(o for o in net.alpha.ask("overlay")["overlays"] if o["type"] == "i3")["module"]["text"]
+        for word in ("4 servers listed", "near: 10.1.0.1", "this host is 10.1.0.1:", "public trigger", "shortcuts denied"):
+            assert word in about, about
+        assert metric(net.alpha, "i3.inserts") >= 3
+
+
+@case
+def nobody_is_nxdomain():
+    """a name that nobody has inserted is NXDOMAIN, in words"""
+    with network(servers={"s1": "10.1.0.11"}, hosts=("alpha",)) as net:
+        net.alpha.up()
+        out = net.alpha.run(["dig", "+time=20", "+tries=1", "nobody.lab.i3"], limit=30).stdout
+        assert "status: NXDOMAIN" in out, out
+        assert "no trigger for 'nobody'" in json.dumps(net.alpha.explain("nobody.lab.i3"))
+
+
+@case
+def no_server_answers():
+    """no server is there: SERVFAIL that names the server"""
+    with network(servers={"s1": "10.1.0.11"}, hosts=("alpha",)) as net:
+        net.servers["s1"].server.end()
+        net.alpha.up()
+        explained = json.dumps(net.alpha.explain("beta.lab.i3"))
+        assert "no server of lab.i3 answers" in explained and "10.1.0.11:5610" in explained, explained
+
+
+SIZE = 40 << 20
+
+
+def download_while(net, disturb, name=NAME, limit=150):
+    """A download from beta to alpha, of which a part is there when it is disturbed; it must end whole."""
+    path = net.alpha.file("download")
+    curl = net.alpha.start(["curl", "-sS", "--limit-rate", "8M", "--max-time", str(limit), "-o", path,
+                            f"http://{name}:8000/big/{SIZE}"])
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path) > SIZE / 20, 60,
+               lambda: f"the download to begin: {curl.log()}")
+    disturb()
+    assert os.path.getsize(path) < SIZE, "the download was over before the disturbance was"
+    assert curl.wait(limit) == 0, curl.log() + tunnel_text(net.alpha, name)
+    with open(path, "rb") as f:
+        assert hashlib.sha256(f.read()).hexdigest() == service.test_digest(SIZE)
+
+
+@case
+def a_server_is_killed():
+    """the server that carries the download is killed in the middle: it goes on, by others"""
+    with network() as net:
+        for host in net.hosts.values():
+            host.up()
+        net.beta.serve()
+        assert net.alpha.ping(NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+
+        def kill():
+            for host, name in ((net.alpha, NAME), (net.beta, "alpha.lab.i3")):
+                used = next((s for s in net.servers.values() if SERVERS[s.name] + ":" in tunnel_text(host, name)), None)
+                if used and used.server.running():
+                    used.server.end(9)
+                    return
+            raise AssertionError("no server carries the tunnel: " + tunnel_text(net.alpha, NAME))
+        download_while(net, kill)
+        assert net.beta.ping("alpha.lab.i3")
+
+
+def new_address(host, address):
+    host.ip(f"addr del {HOSTS[host.name]}/24 dev eth0")  # with it go all others of its network
+    host.ip(f"addr add {address}/24 dev eth0")
+
+
+@case
+def a_host_moves():
+    """beta gets another address in the middle of a download: its triggers follow, TCP survives"""
+    with network() as net:
+        for host in net.hosts.values():
+            host.up()
+        net.beta.serve()
+        assert net.alpha.ping(NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        download_while(net, lambda: new_address(net.beta, "10.1.0.77"))
+        about = next(o for o in net.beta.ask("overlay")["overlays"] if o["type"] == "i3")["module"]["text"]
+        assert "this host is 10.1.0.77:" in about, about
+
+
+def udp_between(frames, source, destination):
+    """How many IPv4 UDP frames went from one address to the other."""
+    pair = socket.inet_aton(source) + socket.inet_aton(destination)
+    return sum(f[12:14] == b"\x08\x00" and f[23] == 17 and f[26:34] == pair for f in frames)
+
+
+@case
+def a_receiver_stays_anonymous():
+    """beta denies shortcuts: nothing ever passes between its address and alpha's, whatever alpha allows"""
+    with network(options={"alpha": {"shortcut": "allow"}, "beta": {"shortcut": "deny"}}) as net:
+        for host in net.hosts.values():
+            host.up()
+        capture = net.alpha.capture("eth0")
+        net.beta.serve()
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        await_way(net.alpha, NAME, "by private identifier")
+        net.alpha.curl(f"http://{NAME}:8000/big/100000", "-o", "/dev/null")
+        assert net.beta.ping("alpha.lab.i3", count=3)
+        assert HOSTS["beta"] not in json.dumps(net.alpha.explain(NAME)), "explain knows its address"
+        frames = capture.frames()
+        assert udp_between(frames, HOSTS["beta"], HOSTS["alpha"]) == 0
+        assert udp_between(frames, HOSTS["alpha"], HOSTS["beta"]) == 0
+        assert not any(service.MARKER.encode() in f for f in frames)
+        address = socket.inet_aton(HOSTS["beta"])  # nor is it inside of anything that alpha got
+        assert not any(address in f[14:] for f in frames if f[12:14] == b"\x08\x00" and f[23] == 17)
+
+
+@case
+def shortcuts_are_taken():
+    """both allow shortcuts: records go straight, a move and a lost way go back to the servers"""
+    with network(options={"all": {"shortcut": "allow"}}) as net:
+        for host in net.hosts.values():
+            host.up()
+        net.beta.serve()
+        assert net.alpha.ping(NAME)
+        await_way(net.alpha, NAME, "by shortcut")
+        await_way(net.beta, "alpha.lab.i3", "by shortcut")
+        capture = net.alpha.capture("eth0")
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        assert udp_between(capture.frames(), HOSTS["beta"], HOSTS["alpha"]) > 0
+        download_while(net, lambda: new_address(net.beta, "10.1.0.77"))
+        await_way(net.alpha, NAME, "by shortcut 10.1.0.77", 60)
+
+
+@case
+def behind_a_nat():
+    """delta behind a NAT is reached, without a port forwarded, and reaches others"""
+    need("nft")
+    with network(hosts=("alpha", "delta"), options={"alpha": {"shortcut": "deny"}}) as net:
+        router = net.lab.machine("router")
+        net.lab.cable(router, "192.168.9.1/24", net.delta, "192.168.9.5/24")
+        room = net.lab.switch({router: "10.2.0.1/24", **{m: f"10.2.0.{n + 10}/24" for n, m in enumerate(net.servers.values())}})
+        assert room
+        router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add 10.1.0.0/24 via 10.2.0.10", check=True)
+        router.run(["nft", "-f", "-"], check=True, input="""
+table ip nat {
+  chain out {
+    type nat hook postrouting priority 100
+    oifname "eth1" masquerade
+  }
+}
+table ip filter {
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    iifname "eth0" accept
+  }
+}
+""")
+        net.delta.ip("route add default via 192.168.9.1")
+        for host in net.hosts.values():
+            host.up()
+        net.delta.serve()
+        assert net.alpha.curl("http://delta.lab.i3:8000/marker") == service.MARKER + "\n"
+        assert net.delta.ping("alpha.lab.i3")
+        await_way(net.alpha, "delta.lab.i3", "by private identifier")
+
+
+@case
+def a_stolen_trigger_costs_nothing_but_time():
+    """mallory inserts beta's public trigger too: handshakes reach her, alpha still talks to beta and never to her"""
+    with network(servers={"s1": "10.1.0.11"}, hosts=("alpha", "beta", "gamma")) as net:
+        mallory = net.gamma
+        mallory.config["overlays"].clear()
+        mallory.config["name"] = "beta"
+        join(net, mallory, {"s1": "10.1.0.11"}, {}, secret())
+        for host in (net.alpha, net.beta, mallory):
+            host.up()
+        net.beta.serve()
+        mallory.serve()
+        for _ in range(3):
+            assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        wait_until(lambda: mallory.drops()["bad-mac"] > 0, 20, lambda: f"mallory to hear the handshake: {mallory.drops()}")
+        net.beta.down()
+        net.alpha.again()
+        assert not net.alpha.ping(NAME, limit=40)
+        assert not mallory.ask("path")["paths"]
 
 
 suite.main(__doc__)

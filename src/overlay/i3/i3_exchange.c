@@ -5,18 +5,18 @@
  *   SEEN     the nonce of a probe that came
  *   END      my shortcut is no good any more
  *
- * PRIVATE is repeated until the other end's repeats what it said.  Whoever hears one that does not know its own
- * identifier answers with it.  A private trigger is told only once a server has acknowledged it. */
+ * PRIVATE is repeated until the other end's repeats what it said.  It says as well whether its sender is sure of that;
+ * whoever hears one that does not know its own identifier, or is not sure, answers.  A private trigger is told only once a server has acknowledged it. */
 #include <string.h>
 
 #include "base/check.h"
 #include "overlay/i3/i3_module.h"
 
 enum { PRIVATE = 1, OFFER, SEEN, END };
-enum { FLAG_ALLOWS = 0x01, FLAG_HAS = 0x02, FLAG_KNOWS = 0x04 };
+enum { FLAG_ALLOWS = 0x01, FLAG_HAS = 0x02, FLAG_KNOWS = 0x04, FLAG_SURE = 0x08 };
 
 #define TELL_AGAIN     SECOND
-#define TELL_PAUSE_MAX (16 * SECOND)
+#define ANSWER_SPACING (200 * MILLISECOND)
 #define BACK_GRACE     (10 * SECOND) /* what is under way still comes to the trigger for answers */
 #define REFRESH_PAUSE  (2 * SECOND)
 
@@ -27,9 +27,21 @@ static void tell(struct i3 *m, instant now, struct i3_tunnel *t)
         (t->inner && !t->inner->acknowledged))
         return;
     t->told++;
-    t->due = t->known ? INSTANT_NEVER : now + (TELL_AGAIN << doublings);
+    t->told_at = now;
+    t->due = t->known && t->has_private ? INSTANT_NEVER : now + (TELL_AGAIN << doublings);
     i3_wake(m, t->due);
     i3_tunnel_say(m, t, I3_SAY_PRIVATE);
+}
+
+/* The answer to one that knows less than we told: at once, but not for every copy of it. */
+static void tell_again(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    if (now - t->told_at >= ANSWER_SPACING) {
+        tell(m, now, t);
+        return;
+    }
+    t->due = instant_min(t->due, t->told_at + ANSWER_SPACING);
+    i3_wake(m, t->due);
 }
 
 /* Behind a middlebox the private identifier leads to it, and from there to one that only it sees. */
@@ -114,8 +126,8 @@ instant i3_exchange_advance(struct i3 *m, instant now, struct i3_tunnel *t)
 static void write_private(const struct i3 *m, const struct i3_tunnel *t, struct writer *w)
 {
     static const struct i3_id none;
-    unsigned flags =
-        (m->allow ? FLAG_ALLOWS : 0) | (t->own ? FLAG_HAS : 0) | (t->has_private ? FLAG_KNOWS : 0);
+    unsigned flags = (m->allow ? FLAG_ALLOWS : 0) | (t->own ? FLAG_HAS : 0) |
+                     (t->has_private ? FLAG_KNOWS : 0) | (t->known ? FLAG_SURE : 0);
     write_u8(w, PRIVATE);
     write_u8(w, (uint8_t)flags);
     write_bytes(w, t->own ? &t->own->trigger.id : &none, I3_ID);
@@ -148,14 +160,16 @@ size_t i3_exchange_write(struct i3 *m, struct i3_tunnel *t, unsigned *ret_what)
 
 /* ---- in ---- */
 
-static void take_private(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
+/* An identifier that had no trigger a moment ago is not taken again at once.  True: it is news. */
+static bool take_private(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
 {
     bool lately = t->private_lost && now - t->private_lost < REFRESH_PAUSE;
     if (i3_id_equal(&t->to_private, id) && (t->has_private || lately))
-        return;
+        return false;
     t->to_private = *id;
     t->has_private = true;
     i3_tunnel_route(m, now, t);
+    return true;
 }
 
 /* The neighbour lost our identifier: perhaps a server did. */
@@ -169,15 +183,15 @@ static void not_known_any_more(struct i3 *m, instant now, struct i3_tunnel *t)
         i3_binding_refresh(&m->client, now, t->inner);
 }
 
+/* Both know what there is to know. */
 static void exchanged(struct i3 *m, instant now, struct i3_tunnel *t)
 {
-    t->known = true;
     t->due = INSTANT_NEVER;
-    if (t->has_private && t->back && t->back_until == INSTANT_NEVER) {
+    if (t->back && t->back_until == INSTANT_NEVER) {
         t->back_until = now + BACK_GRACE;
         i3_wake(m, t->back_until);
     }
-    if (t->has_private && m->allow && t->peer_allows)
+    if (m->allow && t->peer_allows)
         i3_shortcut_offer(m, now, t);
 }
 
@@ -191,22 +205,21 @@ static void private_received(struct i3 *m, instant now, struct i3_tunnel *t, str
         i3_client_count(&m->client, I3_COUNT_BAD_LINK_MESSAGE);
         return;
     }
-    bool news = flags & FLAG_HAS && !(t->has_private && i3_id_equal(&t->to_private, &id));
     bool knows = flags & FLAG_KNOWS && t->own && i3_id_equal(&t->own->trigger.id, &echo);
     t->linked = true;
     t->peer_allows = flags & FLAG_ALLOWS;
     if (!t->peer_allows)
         i3_shortcut_end(m, now, t, false);
-    if (news)
-        take_private(m, now, t, &id);
+    bool news = flags & FLAG_HAS && take_private(m, now, t, &id);
     if (!t->own)
         i3_exchange_begin(m, now, t);
     if (!knows && t->known)
         not_known_any_more(m, now, t);
-    if (knows)
+    t->known = knows;
+    if (t->known && t->has_private)
         exchanged(m, now, t);
-    if (news || !knows)
-        tell(m, now, t);
+    if (news || !knows || !(flags & FLAG_SURE))
+        tell_again(m, now, t);
 }
 
 void i3_link_message(struct overlay *o, instant now, uint32_t tunnel, const struct arrival *from,

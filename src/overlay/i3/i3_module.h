@@ -85,8 +85,9 @@ struct i3_tunnel {
     bool peer_allows;        /* shortcuts                                                  */
     instant due, back_until; /* the private identifier is said again; `back` goes          */
     unsigned told;           /* times that it was said                                     */
-    instant private_lost;    /* when the neighbour's identifier last had no trigger        */
-    unsigned missing;        /* times that its name had none, before there was a link      */
+    instant told_at, silent_at;
+    instant private_lost; /* when the neighbour's identifier last had no trigger        */
+    unsigned missing;     /* times that its name had none, before there was a link      */
     instant missing_at, opened;
     struct i3_shortcut shortcut;
     char reason[320];

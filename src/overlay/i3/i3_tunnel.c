@@ -21,6 +21,7 @@
 #define OPEN_PATIENCE   (5 * SECOND) /* no server answers                                      */
 #define MISSING_MAX     2            /* times that a name has no trigger before it is unknown  */
 #define MISSING_SPACING (300 * MILLISECOND)
+#define SILENT_AGAIN    (1600 * MILLISECOND)
 #define SUSPECT_SPACING (2 * SECOND)
 
 struct i3_tunnel *i3_tunnel_find(const struct i3 *m, uint32_t id)
@@ -345,8 +346,12 @@ void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay
 {
     struct i3 *m = i3_of(o);
     struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
-    if (t && t->state == I3_TUNNEL_UP && use == OVERLAY_SILENT &&
-        now - t->private_lost >= SUSPECT_SPACING)
+    if (!t || t->state != I3_TUNNEL_UP || use != OVERLAY_SILENT)
+        return;
+    /* Once is what programs do that only listen; the next time the probe was not answered either. */
+    bool again = t->silent_at && now - t->silent_at < SILENT_AGAIN;
+    t->silent_at = now;
+    if (again && now - t->private_lost >= SUSPECT_SPACING)
         doubt(m, now, t);
 }
 
