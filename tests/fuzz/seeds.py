@@ -526,8 +526,32 @@ def i3():
     seed("i3_wire", "ping", b"\x01" + bytes(39))
 
 
+def i3_client():
+    """Steps of fuzz_i3_client.c: what, about whom, length, bytes."""
+    def do(what, about=0, data=b""):
+        return bytes([what, about, len(data)]) + data
+
+    raw, reply, sealed, private, probe, time, arrives, trouble = range(8)
+    for tag, packet in vectors("E").items():
+        seed("i3_client", tag, b"\1" + do(raw, 0, packet[:255]) + do(arrives, 0, packet[:255]))
+    # Challenge and acknowledgement of the first four triggers.
+    held = b"".join(do(reply, n << 4, bytes(range(16))) + do(reply, n << 4 | 1) for n in range(4))
+    seed("i3_client", "held", b"\0" + held + do(time, 200) + held)
+    seed("i3_client", "refused", b"\0" + do(reply, 2) + do(reply, 3) + do(reply, 4) + do(reply, 5) + do(reply, 5))
+    linked = do(trouble, 11) + held + do(private, 1) + do(private, 1)
+    seed("i3_client", "private", b"\0" + linked + do(time, 30) + do(reply, 3) + do(reply, 5) + do(private, 1))
+    offer = b"\x02" + bytes(range(16)) + b"\x01\x04" + bytes([192, 0, 2, 1]) + bytes(12) + b"\x1c\xe8"
+    cut = linked + do(sealed, 1, offer) + do(probe, 1, b"12345678") + do(probe, 1, b"123456789")
+    seed("i3_client", "shortcut", b"\1" + cut + do(time, 60) + do(probe, 1, b"123456789") + do(time, 255) + do(time, 255))
+    seed("i3_client", "shortcut-denied", b"\0" + cut)
+    seed("i3_client", "shortcut-ends", b"\1" + cut + do(sealed, 1, b"\x04") + do(trouble, 0) + do(trouble, 2) * 2)
+    data = b"\x10\x10\x02" + bytes(64) + b"\xc1record"
+    seed("i3_client", "moved", b"\1" + held + do(arrives, 0, data) + do(arrives, 1, data) + do(arrives, 1, b"\xc1plain"))
+    seed("i3_client", "trouble", b"\1" + linked + b"".join(do(trouble, n) + do(time, 25) for n in range(16)))
+
+
 def main():
-    for make in (chord, config, control, dns, forward, handle, helper, i3, ip, noise, path, pem, recipe, record, resolvconf, vnet):
+    for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, noise, path, pem, recipe, record, resolvconf, vnet):
         make()
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target

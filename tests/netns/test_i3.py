@@ -87,7 +87,7 @@ def tunnel_text(host, name):
 
 
 def metric(host, name):
-    return next(m["value"] for m in host.ask("metrics")["metrics"] if m["name"].endswith(name))
+    return next(value for key, value in host.ask("metrics")["metrics"].items() if key.endswith(name))
 
 
 def await_way(host, name, word, limit=30):

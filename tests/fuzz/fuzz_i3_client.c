@@ -1,0 +1,236 @@
+/* A host in an i3 overlay against servers, neighbours and strangers that say anything: datagrams as they come, answers to
+ * what it really asked with parts of them changed, sealed messages of a neighbour, probes, time.
+ *
+ * Each step is a byte that says what, a byte that says whom it is about, a length and so many bytes. */
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "overlay/i3/i3_module.h"
+#include "tests/support/seeded.h"
+
+#define STEPS_MAX   64
+#define OUTPUTS_MAX 200
+
+enum what { RAW, REPLY, SEALED, PRIVATE, PROBE, TIME, ARRIVES, TROUBLE, WHATS };
+
+struct scene {
+    struct overlay *o;
+    struct seeded random;
+    instant now;
+    struct packet_pool *pool;
+};
+
+static struct endpoint address(uint8_t which)
+{
+    return (struct endpoint){.ip = {.family = 4, .bytes = {192, 0, 2, (uint8_t)(1 + which % 3)}},
+                             .port = 5610};
+}
+
+static void pull(struct scene *x)
+{
+    struct overlay_out out;
+    unsigned count = 0;
+    while (x->o->class->output(x->o, &out)) {
+        require(++count < OUTPUTS_MAX);
+        if (out.kind == OVERLAY_SEND || out.kind == OVERLAY_TUNNEL_UP ||
+            out.kind == OVERLAY_TUNNEL_RECIPE) {
+            require(recipe_valid(out.recipe) && recipe_target(out.recipe)->send.remote.port);
+            require(out.recipe->bytes_used <= x->o->class->headroom);
+        }
+        if (out.kind == OVERLAY_SEND)
+            require(out.size && out.size < 512);
+        if (out.kind == OVERLAY_LINK_MESSAGE)
+            require(out.size && out.size <= I3_SAID_MAX);
+    }
+}
+
+/* An answer about one of its own triggers, some of whose bytes are those of the input. */
+static void reply(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    static const uint8_t type[] = {I3_CHALLENGE,           I3_ACK,
+                                   I3_CONSTRAINT_FAILED,   I3_CACHE_ADDRESS,
+                                   I3_FORCE_CACHE_ADDRESS, I3_NOT_PRESENT};
+    struct i3 *m = i3_of(x->o);
+    struct i3_binding *b = m->client.bindings;
+    struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 1};
+    uint8_t out[512];
+    struct endpoint from = address(about);
+    for (unsigned i = about >> 4; i && b && b->next; i--)
+        b = b->next;
+    if (!b)
+        return;
+    p.option[0].type = type[about % sizeof type];
+    if (p.option[0].type == I3_NOT_PRESENT)
+        p.option[0].id = m->tunnels ? m->tunnels->used : b->trigger.id;
+    else
+        p.option[0].trigger = b->trigger;
+    if (p.option[0].type == I3_CHALLENGE)
+        memcpy(p.option[0].trigger.nonce, bytes, size < I3_NONCE ? size : I3_NONCE);
+    if (p.option[0].type == I3_CACHE_ADDRESS || p.option[0].type == I3_FORCE_CACHE_ADDRESS)
+        p.option[0].trigger.target = i3_address_of(&from);
+    size_t written = i3_packet_write(&p, out, sizeof out);
+    for (size_t i = 0; i + 1 < size && size > I3_NONCE; i += 2)
+        out[bytes[i] % written] ^= bytes[i + 1];
+    struct arrival a = {.remote = from, .local = {.ip = {.family = 4, .bytes = {10, 0, 0, 1}}}};
+    x->o->class->input(x->o, x->now, &a, out, written);
+}
+
+static struct i3_tunnel *tunnel(struct scene *x, uint8_t about)
+{
+    return i3_tunnel_find(i3_of(x->o), about & 1);
+}
+
+/* The neighbour's PRIVATE: what it should say, changed by the input. */
+static void say_private(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    struct i3_tunnel *t = tunnel(x, about);
+    uint8_t said[66] = {1, 0x0F};
+    if (!t || !t->own)
+        return;
+    memset(said + 2, about, I3_ID);
+    memcpy(said + 2 + I3_ID, &t->own->trigger.id, I3_ID);
+    for (size_t i = 0; i + 1 < size; i += 2)
+        said[bytes[i] % sizeof said] ^= bytes[i + 1];
+    struct arrival a = {.remote = address(about)};
+    x->o->class->link_message(x->o, x->now, about & 1, &a, said, sizeof said);
+}
+
+static void probe(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    struct i3_tunnel *t = tunnel(x, about);
+    uint8_t out[I3_PROBE_SIZE] = {I3_PROBE, 1};
+    if (!t)
+        return;
+    memcpy(out + 4, t->shortcut.token, I3_TOKEN);
+    memcpy(out + 4 + I3_TOKEN, bytes, size < 8 ? size : 8);
+    struct arrival a = {.remote = address(about)};
+    x->o->class->input(x->o, x->now, &a, out, sizeof out);
+    if (size > 8) /* and the neighbour saw ours */
+        i3_shortcut_seen(i3_of(x->o), x->now, t, t->shortcut.place[about % I3_PLACES].nonce);
+}
+
+/* A datagram through the peels, answered and taken for a neighbour that has moved. */
+static void arrives(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    struct packet *p = packet_take(x->pool);
+    const struct recipe *forward;
+    enum drop_reason reason;
+    struct recipe answer;
+    require(p && packet_fill(p, bytes, size));
+    p->arrival = (struct arrival){.remote = address(about)};
+    enum peel_result result = peel_run(&i3_of(x->o)->peel, p, &forward, &reason);
+    if (result == PEEL_IS_MODULES)
+        x->o->class->input(x->o, x->now, &p->arrival, p->data, p->size);
+    if (result == PEEL_IS_RECORD) {
+        if (x->o->class->answer(x->o, &p->arrival, &answer))
+            require(recipe_valid(&answer));
+        x->o->class->tunnel_moved(x->o, x->now, about & 1, &p->arrival);
+    }
+    packet_give_back(p);
+}
+
+static void trouble(struct scene *x, uint8_t about)
+{
+    const struct overlay_class *class = x->o->class;
+    switch (about >> 1 & 7) {
+    case 0:
+        class->underlay_changed(x->o, x->now);
+        break;
+    case 1:
+        class->tunnel_suspect(x->o, x->now, about & 1);
+        break;
+    case 2:
+        class->tunnel_use(x->o, x->now, about & 1, OVERLAY_SILENT);
+        break;
+    case 3:
+        class->link_down(x->o, x->now, about & 1, "beta");
+        break;
+    case 4:
+        class->tunnel_close(x->o, x->now, about & 1);
+        class->tunnel_open(x->o, x->now, about & 1, "beta");
+        break;
+    default:
+        class->link_up(x->o, x->now, about & 1, "beta");
+        break;
+    }
+}
+
+static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    struct arrival a = {.remote = address(about),
+                        .local = {.ip = {.family = 4, .bytes = {10, 0, 0, 1}}}};
+    switch (what) {
+    case RAW:
+        x->o->class->input(x->o, x->now, &a, bytes, size);
+        break;
+    case REPLY:
+        reply(x, about, bytes, size);
+        break;
+    case SEALED:
+        x->o->class->link_message(x->o, x->now, about & 1, &a, bytes, size);
+        break;
+    case PRIVATE:
+        say_private(x, about, bytes, size);
+        break;
+    case PROBE:
+        probe(x, about, bytes, size);
+        break;
+    case TIME:
+        x->now += (instant)about * 100 * MILLISECOND;
+        break;
+    case ARRIVES:
+        arrives(x, about, bytes, size);
+        break;
+    default:
+        trouble(x, about);
+        break;
+    }
+    x->o->class->advance(x->o, x->now);
+    require(x->o->class->deadline(x->o) > x->now);
+    pull(x);
+}
+
+static struct overlay *start(struct scene *x, bool allow)
+{
+    static const char servers[] = "192.0.2.1:5610, 192.0.2.2:5610";
+    const struct overlay_option options[] = {{"servers", servers},
+                                             {"shortcut", allow ? "allow" : "deny"}};
+    struct overlay_settings s = {.instance = "lab.i3",
+                                 .host = "alpha",
+                                 .options = options,
+                                 .option_count = 2,
+                                 .entropy = &x->random.entropy};
+    const char *reason;
+    x->o = overlay_new(overlay_class_find("i3"), &s, x->now, &reason);
+    require(x->o);
+    x->o->class->bound(x->o, x->now, 0, &(struct endpoint){.port = 7400});
+    pull(x);
+    return x->o;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct reader r = reader_over(data, size);
+    struct scene x = {.now = SECOND, .pool = packet_pool_new(1)};
+    struct arrival back = {
+        .remote = address(0), .via_size = I3_VIA, .via = {I3_VERSION, I3_DATA, 2, 7}};
+    seeded_init(&x.random, 1);
+    start(&x, read_u8(&r) & 1);
+    x.o->class->tunnel_open(x.o, x.now, 0, "beta");
+    x.o->class->tunnel_accept(x.o, x.now, 1, "gamma", &back);
+    x.o->class->link_up(x.o, x.now, 1, "gamma");
+    pull(&x);
+    for (unsigned i = 0; i < STEPS_MAX && reader_left(&r); i++) {
+        enum what what = read_u8(&r) % WHATS;
+        uint8_t about = read_u8(&r);
+        size_t wanted = read_u8(&r);
+        if (wanted > reader_left(&r))
+            wanted = reader_left(&r);
+        step(&x, what, about, read_bytes(&r, wanted), wanted);
+    }
+    overlay_free(x.o);
+    packet_pool_free(x.pool);
+    return 0;
+}
