@@ -63,6 +63,9 @@ def network(servers=SERVERS, options=None, hosts=("alpha", "beta"), impair=None)
         net.hosts = {name: lab.machine(name) for name in hosts}
         ports = {net.servers[name]: f"{address}/24" for name, address in servers.items()}
         ports.update({host: f"{HOSTS[name]}/24" for name, host in net.hosts.items() if name in HOSTS})
+        if "delta" in hosts:
+            net.router = lab.machine("router")
+            ports[net.router] = "10.1.0.9/24"
         lab.switch(ports)
         for name, address in servers.items():
             start_server(net.servers[name], address, [a for a in servers.values() if a != address][:2])
@@ -250,31 +253,31 @@ def shortcuts_are_taken():
         await_way(net.alpha, NAME, "by shortcut 10.1.0.77", 60)
 
 
-@case
-def behind_a_nat():
-    """delta behind a NAT is reached, without a port forwarded, and reaches others"""
-    need("nft")
-    with network(hosts=("alpha", "delta"), options={"alpha": {"shortcut": "deny"}}) as net:
-        router = net.lab.machine("router")
-        net.lab.cable(router, "192.168.9.1/24", net.delta, "192.168.9.5/24")
-        room = net.lab.switch({router: "10.2.0.1/24", **{m: f"10.2.0.{n + 10}/24" for n, m in enumerate(net.servers.values())}})
-        assert room
-        router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add 10.1.0.0/24 via 10.2.0.10", check=True)
-        router.run(["nft", "-f", "-"], check=True, input="""
+NAT = """
 table ip nat {
   chain out {
     type nat hook postrouting priority 100
-    oifname "eth1" masquerade
+    oifname "eth0" masquerade
   }
 }
 table ip filter {
   chain forward {
     type filter hook forward priority 0; policy drop;
     ct state established,related accept
-    iifname "eth0" accept
+    iifname "eth1" accept
   }
 }
-""")
+"""
+
+
+@case
+def behind_a_nat():
+    """delta behind a NAT is reached, without a port forwarded, and reaches others"""
+    need("nft")
+    with network(hosts=("alpha", "delta")) as net:
+        net.lab.cable(net.router, "192.168.9.1/24", net.delta, "192.168.9.5/24")
+        net.router.run("echo 1 > /proc/sys/net/ipv4/ip_forward", check=True)
+        net.router.run(["nft", "-f", "-"], check=True, input=NAT)
         net.delta.ip("route add default via 192.168.9.1")
         for host in net.hosts.values():
             host.up()
@@ -282,6 +285,7 @@ table ip filter {
         assert net.alpha.curl("http://delta.lab.i3:8000/marker") == service.MARKER + "\n"
         assert net.delta.ping("alpha.lab.i3")
         await_way(net.alpha, "delta.lab.i3", "by private identifier")
+        await_way(net.delta, "alpha.lab.i3", "by private identifier")
 
 
 @case

@@ -343,10 +343,9 @@ static void cache_told(struct i3_client *c, instant now, const struct arrival *f
 static void not_present_told(struct i3_client *c, const struct arrival *from,
                              const struct i3_id *id)
 {
-    struct endpoint at = i3_owner_at(c, id);
     if (i3_sample_asks(c, id))
         return;
-    if (at.ip.family && endpoint_equal(&at, &from->remote))
+    if (i3_owner_is(c, id, &from->remote))
         i3_client_say(c, I3_EVENT_NOT_PRESENT, id);
     else
         i3_client_count(c, I3_COUNT_STRANGE_NOT_PRESENT);

@@ -84,6 +84,7 @@ struct i3_owner {
     struct i3_id id;
     unsigned users;
     struct endpoint at;  /* family 0: not known                                */
+    struct endpoint was; /* before it was doubted */
     struct endpoint via; /* whom the last question was sent to                 */
     instant asked, due;
     unsigned asks; /* without an answer                                  */
@@ -222,6 +223,8 @@ void i3_owner_want(struct i3_client *c, instant now, const struct i3_id *id);
 void i3_owner_release(struct i3_client *c, const struct i3_id *id);
 /* Family 0: not known. */
 struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id);
+/* Is, or was until a moment ago, that server responsible? */
+bool i3_owner_is(const struct i3_client *c, const struct i3_id *id, const struct endpoint *server);
 /* What is known may be wrong: asks by another way. */
 void i3_owner_doubt(struct i3_client *c, instant now, const struct i3_id *id);
 /* True: it was asked for. */

@@ -67,11 +67,18 @@ struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id)
     return o ? o->at : (struct endpoint){0};
 }
 
+bool i3_owner_is(const struct i3_client *c, const struct i3_id *id, const struct endpoint *server)
+{
+    const struct i3_owner *o = find(c, id);
+    return o && (endpoint_equal(&o->at, server) || endpoint_equal(&o->was, server));
+}
+
 static void forget(struct i3_client *c, instant now, struct i3_owner *o)
 {
     o->asks = 0;
     if (!o->at.ip.family)
         return;
+    o->was = o->at;
     o->at = (struct endpoint){0};
     i3_client_say(c, I3_EVENT_OWNER, &o->id);
 }
