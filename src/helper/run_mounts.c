@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "helper/run_remedy.h"
 #include "linux/files.h"
 
 #define RESOLVED_FOLDER "/run/systemd/resolve"
@@ -37,28 +38,14 @@ static long setting(const char *path)
 
 int run_forbidden(struct run_report *report, int error, const char *what)
 {
-    const char *remedy = "";
-    if (error == -EPERM || error == -EACCES || error == -ENOSPC || error == -EUSERS) {
-        if (setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") > 0)
-            remedy = "; AppArmor restricts user namespaces here: allow them with `sudo sysctl -w "
-                     "kernel.apparmor_restrict_unprivileged_userns=0`, or give ocalad an AppArmor "
-                     "profile with `userns,`";
-        else if (setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
-            remedy = "; user namespaces are switched off here: allow them with `sudo sysctl -w "
-                     "kernel.unprivileged_userns_clone=1`";
-        else if (setting("/proc/sys/user/max_user_namespaces") == 0)
-            remedy = "; user namespaces are switched off here: allow them with `sudo sysctl -w "
-                     "user.max_user_namespaces=10000`";
-        else if (error == -ENOSPC || error == -EUSERS)
-            remedy = "; the limit on namespaces is reached: raise user.max_user_namespaces and "
-                     "user.max_net_namespaces with `sudo sysctl -w`";
-        else
-            remedy =
-                "; this system or container does not let ordinary users make namespaces: allow it "
-                "there, or run ocalad as root";
-    }
+    struct run_switches switches = {
+        .apparmor = setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+        .userns_clone = setting("/proc/sys/kernel/unprivileged_userns_clone"),
+        .max_user = setting("/proc/sys/user/max_user_namespaces"),
+    };
     report->error = error;
-    snprintf(report->text, sizeof report->text, "cannot %s: %s%s", what, strerror(-error), remedy);
+    snprintf(report->text, sizeof report->text, "cannot %s: %s%s", what, strerror(-error),
+             run_remedy(error, &switches));
     return error;
 }
 
