@@ -296,6 +296,7 @@ static void ron_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum
     struct ron_member *m = t->member;
     if (use != OVERLAY_SILENT)
         m->busy = use == OVERLAY_BUSY;
+    ron_due(r, now); /* one outside of the sample is probed now */
     if (use != OVERLAY_IDLE && (use == OVERLAY_SILENT || r->options.adaptive))
         ron_probe_now(r, now, m, m->hop ? &m->through : &m->near);
 }
@@ -343,7 +344,7 @@ static void ron_link_down(struct overlay *o, instant now, uint32_t tunnel, const
 {
     struct ron *r = ron_at(o, now);
     struct ron_member *m = ron_member(r, host);
-    if (m && (!m->linked || m->link == tunnel) && (m->linked || m->wanted))
+    if (m && (!m->linked || m->link == tunnel) && (m->linked || m->asked))
         ron_member_unlinked(r, now, m);
 }
 

@@ -141,9 +141,11 @@ struct ron_member {
     /* Link. */
     struct ron_tunnel *tunnels;
     uint32_t link; /* tunnel that has the link */
-    bool linked, wanted, busy;
+    bool linked, busy;
+    bool wanted; /* WANT was said, and no RELEASE since */
+    bool asked;  /* and the answer is link_up, or not there yet */
     bool forgotten; /* goes as soon as nobody holds it */
-    instant want_due, want_pause;
+    instant linked_since, want_due, want_pause;
     unsigned says;
     bool queued;
     struct ron_member *say_prev, *say_next;
@@ -261,6 +263,8 @@ void ron_member_changed(struct ron *r, instant now, struct ron_member *m);
 bool ron_member_gone(const struct ron_member *m);
 /* Is this host and that member a pair that probes each other? */
 bool ron_member_sampled(const struct ron *r, const struct ron_member *m);
+/* Is it probed, and told our link state?  Members of the sample, and those that data goes to. */
+bool ron_member_probed(const struct ron *r, instant now, const struct ron_member *m);
 void ron_member_heard(struct ron *r, instant now, struct ron_member *m);
 /* It is at `at` now; `proven` by a sealed record. */
 void ron_member_at(struct ron *r, instant now, struct ron_member *m, const struct endpoint *local,

@@ -17,6 +17,7 @@
 #define SAMPLE_STEP 8             /* members more or less until the sample changes */
 #define ALONE       (30 * SECOND) /* without any link: try all                     */
 #define WANT_FIRST  SECOND
+#define UNSAMPLED   MINUTE /* a link outside of the sample is probed so long without data */
 
 /* ---- the list ---- */
 
@@ -229,6 +230,11 @@ void ron_member_resolved(struct ron *r, instant now, struct ron_member *m,
                             reason ? reason : "no address");
 }
 
+bool ron_member_probed(const struct ron *r, instant now, const struct ron_member *m)
+{
+    return m->linked && (m->busy || now - m->linked_since < UNSAMPLED || ron_member_sampled(r, m));
+}
+
 /* ---- links ---- */
 
 void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_t tunnel)
@@ -237,6 +243,7 @@ void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_
     if (m->linked)
         return;
     m->linked = true;
+    m->linked_since = now;
     m->want_pause = WANT_FIRST;
     m->news_told = r->changed;
     r->links++;
@@ -258,7 +265,7 @@ void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_
 
 void ron_member_unlinked(struct ron *r, instant now, struct ron_member *m)
 {
-    m->wanted = false;
+    m->asked = false;
     m->want_due = now;
     if (m->linked) {
         m->linked = false;
@@ -280,16 +287,21 @@ static bool reachable(const struct ron *r, instant now, const struct ron_member 
     return m->direct.ip.family || m->place_count || ron_way_best(r, now, m).usable;
 }
 
+static void release(struct ron *r, struct ron_member *m)
+{
+    if (m->wanted)
+        ron_say(r, m, RON_SAY_RELEASE);
+    m->wanted = m->asked = false;
+}
+
 static void want(struct ron *r, instant now, struct ron_member *m)
 {
     bool alone = !r->links && now - r->started >= ALONE && m->config;
     bool known = (m->config || m->heard) && !ron_member_gone(m) && !m->forgotten;
     bool wish = known && (ron_member_sampled(r, m) || alone);
-    if (m->wanted && !wish) {
-        m->wanted = false;
-        ron_say(r, m, RON_SAY_RELEASE);
-    }
-    if (!wish || m->wanted)
+    if (!wish)
+        release(r, m);
+    if (!wish || m->asked)
         return;
     if (now < m->want_due) {
         ron_due(r, m->want_due);
@@ -300,7 +312,7 @@ static void want(struct ron *r, instant now, struct ron_member *m)
         ron_due(r, m->want_due);
         return;
     }
-    m->wanted = true;
+    m->wanted = m->asked = true;
     ron_say(r, m, RON_SAY_WANT);
 }
 
@@ -309,20 +321,17 @@ static void forget(struct ron *r, instant now, struct ron_member *m)
 {
     instant last = m->heard > m->left ? m->heard : m->left;
     instant until = last ? last + r->options.forget : now;
-    if (m->config || m->linked || m->tunnels)
+    if (m->config || m->linked)
         return;
     if (now < until) {
         ron_due(r, until);
         return;
     }
     m->forgotten = true;
-    if (m->wanted) {
-        m->wanted = false;
-        ron_say(r, m, RON_SAY_RELEASE);
-    }
-    if (m->says)
+    release(r, m);
+    if (m->says && !m->tunnels)
         ron_due(r, now + SECOND);
-    else
+    else if (!m->tunnels)
         ron_member_free(r, m);
 }
 

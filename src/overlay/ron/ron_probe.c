@@ -159,7 +159,7 @@ static void advance(struct ron *r, instant now, struct ron_member *m, struct ron
 
 void ron_probes_advance(struct ron *r, instant now, struct ron_member *m)
 {
-    if (!m->linked)
+    if (!ron_member_probed(r, now, m))
         return;
     if (m->direct.ip.family)
         advance(r, now, m, &m->near);

@@ -18,7 +18,7 @@ size_t ron_row_make(struct ron *r, instant now, struct ron_member *to)
     ron_row_begin(&w, ++r->row_sequence);
     for (struct ron_member *m = r->members; m && count < RON_ROW_MAX; m = m->by_host.next) {
         const struct ron_measure *x = &m->near.measure;
-        if (!x->rtt && !x->outage)
+        if ((!x->rtt && !x->outage) || !ron_member_probed(r, now, m))
             continue;
         instant rtt = x->rtt / MICROSECOND;
         struct ron_entry e = {.id = m->id,
@@ -115,7 +115,7 @@ static void hurry(struct ron *r, struct ron_member *m, instant soonest)
 void ron_rows_hurry(struct ron *r, instant now, struct ron_member *about)
 {
     for (struct ron_member *m = r->members; m; m = m->by_host.next)
-        if (m->linked && (m == about || r->options.adaptive))
+        if (ron_member_probed(r, now, m) && (m == about || r->options.adaptive))
             hurry(r, m, now);
 }
 
@@ -123,13 +123,13 @@ void ron_rows_hurry(struct ron *r, instant now, struct ron_member *about)
 void ron_rows_more(struct ron *r, instant now)
 {
     for (struct ron_member *m = r->members; m; m = m->by_host.next)
-        if (m->linked)
+        if (ron_member_probed(r, now, m))
             hurry(r, m, now + ROW_PAUSE);
 }
 
 void ron_row_advance(struct ron *r, instant now, struct ron_member *m)
 {
-    if (!m->linked)
+    if (!ron_member_probed(r, now, m))
         return;
     if (m->row && now - m->row_heard >= ROW_STALE * r->options.update) {
         free(m->row);
