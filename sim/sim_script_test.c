@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "sim/sim_expect.h"
 #include "sim/sim_host.h"
@@ -129,6 +130,140 @@ static void what_does_not_come_true_fails(void **state)
     }
 }
 
+#define CROWD                                                                                      \
+    "network lan 10.1.0.0/24 delay 10ms\n"                                                         \
+    "hosts h 6 on lan\n"                                                                           \
+    "overlay east.ip on lan h*\n"                                                                  \
+    "start all\n"                                                                                  \
+    "expect resolve h1 *.east.ip\n"
+
+/* Each piece of the language does what doc/simulator.md says. */
+static void trouble_of_every_kind(void **state)
+{
+    static const struct {
+        const char *text, *error; /* "": it holds */
+    } cases[] = {
+        {"cut h1,h2 from h3,h4\nexpect ping h1 h2.east.ip,h5.east.ip within 5s\n"
+         "expect ping h1 h3.east.ip within 5s\n",
+         "h1 to h3.east.ip"},
+        {"cut h1,h2 from h3,h4\nheal h1 from h3\nexpect ping h1 h3.east.ip within 30s\n", ""},
+        {"outage h1@lan,h2 for 5s\nexpect ping h1 h3.east.ip within 4s\n", "h1 to h3.east.ip"},
+        {"outage h1@lan,h2 for 5s\nexpect calm within 6s\nexpect ping h1,h2 h3.east.ip\n", ""},
+        {"outage h1 for 2s from h2 then 3s\nexpect calm within 1ms\n", ""},
+        {"outage h1 for 2s from h9\n", "there are no two such machines"},
+        {"set h1/h2 delay 300ms\nping h1 h2.east.ip,h3.east.ip count 3 every 100ms\n"
+         "expect pings h1 *.east.ip lost 0%\nexpect sample rtt 20% at-most 30ms\n"
+         "expect sample rtt 100% at-most 599ms\n",
+         "it is 0.6s, of 6"},
+        {"set h*/h* delay 20ms..30ms\nping h1 h2.east.ip count 3\nexpect pings h1 *.east.ip\n"
+         "expect sample rtt mean at-most 60ms\n",
+         ""},
+        {"set h1/h2 delay 30ms..20ms\n", "must be two times"},
+        {"swallow h2\nexpect ping h1 h2.east.ip within 5s\n", "h1 to h2.east.ip"},
+        {"swallow h2\nswallow h2 no-more\nexpect ping h1 h2.east.ip within 5s\n", ""},
+        {"churn h2 up 2s down 2s for 20s\nexpect calm within 30s\n"
+         "expect ping h1 h2.east.ip within 30s\n",
+         ""},
+        {"crash-at h2 3 back 5s\nping h1 h2.east.ip count 5 every 500ms\n"
+         "expect pings h1 h2.east.ip lost 20%\n",
+         "were lost"},
+        {"ping h1 h2.east.ip count 10 every 500ms\noutage h1 for 2s from h2\n"
+         "expect pings h1 h2.east.ip stalled 1s\n",
+         "h1 heard nothing of h2.east.ip for"},
+        {"expect pings h1 h2.east.ip\n", "nothing of that kind was started"},
+        {"measure\nwait 10s\nexpect rate all data at-most 0\n", ""},
+        {"measure\nping h1 h2.east.ip count 100 every 10ms size 1000\nwait 1s\n"
+         "expect rate h1 data at-most 100k\n",
+         "h1 has sent"},
+        {"expect rate h1 colour is 1\n", "'colour' is not measured"},
+        {"expect sample stall mean at-most 1s\n", "there are none"},
+        {"expect sample colour mean at-most 1s\n", "rtt, lookup, outage or stall"},
+        {"for F in crash,stop,suspend,unplug,cut,loss,mess,move,delay,burst,blackout,partition "
+         "faults every 500ms for 3s only {F} lasting 2s ; expect calm within 10s\n"
+         "expect ping all *.east.ip within 60s\nexpect agree all within 300s\n",
+         ""},
+    };
+    char text[1024];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%s%s", CROWD, cases[i].text);
+        const char *error = outcome(text, 1, NULL);
+        if (*cases[i].error ? !strstr(error, cases[i].error) : *error)
+            fail_msg("%s gives '%s'", cases[i].text, error);
+    }
+}
+
+/* A fault that is skipped changes nothing about the others. */
+static void faults_are_independent(void **state)
+{
+    static const char all[] = CROWD "faults every 1s for 5s only delay,mess lasting 500ms\n"
+                                    "wait 8s\nexpect calm\n",
+                      none[] = CROWD "faults every 1s for 5s only delay,mess lasting 500ms skip "
+                                     "1,2,3,4,5,6,7,8,9,10\nwait 8s\nexpect calm\n",
+                      without[] = CROWD "wait 8s\n";
+    char hash[3][65];
+    (void)state;
+    assert_string_equal(outcome(all, 1, hash[0]), "");
+    assert_string_equal(outcome(none, 1, hash[1]), "");
+    assert_string_equal(outcome(without, 1, hash[2]), "");
+    assert_string_not_equal(hash[0], hash[1]);
+    assert_string_equal(hash[1], hash[2]);
+}
+
+static void options_and_known_members(void **state)
+{
+    struct sim *sim = calloc(1, sizeof *sim);
+    char error[512];
+    static const char text[] = CROWD "option h2 east.ip colour red\nknows h2 east.ip h1,h5\n";
+    (void)state;
+    sim_init(sim, 1);
+    struct sim_script *s =
+        sim_script_load(sim, text, strlen(text), "file.scn", error, sizeof error);
+    assert_non_null(s);
+    assert_true(sim_script_run(s, error, sizeof error));
+    char *config = sim_config_text(sim_find(sim, "h2"));
+    assert_non_null(strstr(config, "    options:\n      colour: red\n"));
+    assert_non_null(strstr(config, "name: h1,"));
+    assert_non_null(strstr(config, "name: h5,"));
+    assert_null(strstr(config, "name: h3,"));
+    free(config);
+    sim_script_free(s);
+    sim_done(sim);
+    free(sim);
+}
+
+/* What was measured is whole JSON, and the summary has its lines. */
+static void measures(void **state)
+{
+    struct sim *sim = calloc(1, sizeof *sim);
+    char error[512];
+    static const char text[] = CROWD "ping h1 h2.east.ip count 4 every 100ms\nwait 5s\n"
+                                     "lookup h3 h4.east.ip\nwait 1s\n";
+    (void)state;
+    sim_init(sim, 1);
+    struct sim_script *s =
+        sim_script_load(sim, text, strlen(text), "file.scn", error, sizeof error);
+    assert_non_null(s);
+    assert_true(sim_script_run(s, error, sizeof error));
+    char *json = sim_meter_json(sim), *summary = sim_meter_summary(sim);
+    json_t *o = json_loads(json, 0, NULL);
+    assert_non_null(o);
+    json_t *flow = json_array_get(json_object_get(o, "flows"), 0);
+    assert_int_equal(json_array_size(json_object_get(flow, "rtt")), 4);
+    json_t *rtt = json_object_get(json_object_get(o, "samples"), "rtt");
+    assert_int_equal(json_array_size(rtt), 4);
+    assert_int_equal(json_integer_value(json_array_get(rtt, 0)), 20 * MILLISECOND);
+    assert_int_equal(json_array_size(json_object_get(o, "hosts")), 6);
+    assert_non_null(strstr(summary, "0.00 % lost"));
+    assert_non_null(strstr(summary, "6 run; 6 started, 0 crashed"));
+    json_decref(o);
+    free(json);
+    free(summary);
+    sim_script_free(s);
+    sim_done(sim);
+    free(sim);
+}
+
 /* A world where something is wrong on purpose: the checks that run all the time must see it. */
 static void a_wrong_handle_is_noticed(void **state)
 {
@@ -175,6 +310,10 @@ int main(void)
         cmocka_unit_test(same_seed_same_trace),
         cmocka_unit_test(mistakes_are_told_with_their_line),
         cmocka_unit_test(what_does_not_come_true_fails),
+        cmocka_unit_test(trouble_of_every_kind),
+        cmocka_unit_test(faults_are_independent),
+        cmocka_unit_test(options_and_known_members),
+        cmocka_unit_test(measures),
         cmocka_unit_test(a_wrong_handle_is_noticed),
         cmocka_unit_test(words),
     };
