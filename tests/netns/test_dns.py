@@ -182,6 +182,26 @@ def auto_takes_resolvconf():
 
 
 @case
+def auto_and_a_resolved_that_comes_later():
+    """auto: when systemd-resolved comes later, names work all the same, and the next start takes it"""
+    with hosts("auto") as (alpha, beta):
+        alpha.up()
+        assert mode_of(alpha)[0] == "resolvconf"
+        resolved = Resolved(alpha, "10.1.0.2")
+        wait_until(lambda: alpha.ask("dns")["upstreams"] == ["10.1.0.2:53"] and "#~ocala" in alpha.etc("resolv.conf"), 15,
+                   lambda: alpha.ask("dns"))
+        all_is_well(alpha)
+        # Asked by itself, as programs do that know it; it must not ask us for what we ask it.
+        assert "192.0.2.80" in resolved.ctl("query", "www.example.org")
+        assert mode_of(alpha)[0] == "resolvconf"
+        assert alpha.down() == 0
+        assert "stub-resolv" in alpha.etc_link("resolv.conf")
+        alpha.up()
+        assert mode_of(alpha)[0] == "resolved"
+        all_is_well(alpha)
+
+
+@case
 def auto_intercepts():
     """auto: interception, where resolv.conf cannot be written"""
     with hosts("auto") as (alpha, beta):
