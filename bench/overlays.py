@@ -1,7 +1,7 @@
 """Bench of the kinds of overlays: what each carries, as a part of what `ip` carries in the same run."""
 from measure import iperf, serve_iperf
 from netlab import wait_until
-from ocalahost import PORT, secret
+from ocalahost import PORT, secret, serve_i3
 
 ALLOW = ["icmp", "tcp/5201"]
 
@@ -35,7 +35,7 @@ def join_ip(alpha, gate, beta):
     alpha.add("believe", gateway="gate.east.ip", instances=["west.ip"])
     beta.add("believe", gateway="gate.west.ip", instances=["east.ip"])
     beta.add("policy", peer="*.east.ip", allow=ALLOW)
-    for name in ("*.near.ip", "*.near.ron", "*.far.ron"):
+    for name in ("*.near.ip", "*.near.ron", "*.far.ron", "*.near.i3", "*.far.i3"):
         beta.add("policy", peer=name, allow=ALLOW)
 
 
@@ -49,30 +49,50 @@ def join_ron(alpha, gate, beta):
     beta.join("far.ron", far, {"gate": f"10.2.0.1:{PORT + 3}"}, listen=f"0.0.0.0:{PORT + 3}")
 
 
+def join_i3(alpha, gate, beta):
+    """A server on gate: far.i3 always passes it, near.i3 takes shortcuts over the cable between alpha and beta."""
+    near, far = secret(), secret()
+    alpha.ip("route add 10.2.0.2/32 via 10.3.0.2")
+    beta.ip("route add 10.1.0.1/32 via 10.3.0.1")
+    beta.ip("route add 10.1.0.2/32 via 10.2.0.1")
+    for host in (alpha, beta):
+        host.join("near.i3", near, listen="0.0.0.0:7404", options={"servers": "10.1.0.2:5610", "shortcut": "allow"})
+        host.join("far.i3", far, listen="0.0.0.0:7405", options={"servers": "10.1.0.2:5610"})
+    serve_i3(gate, "10.1.0.2")
+
+
 def way_to(host, name):
     return next((s["text"] for s in host.explain(name)["steps"] if s["what"] == "tunnel"), "")
 
 
 def overlays(bench, lab, result):
-    """Direct ways are parts of `ip` over one cable, ways through a hop parts of `ip` through a gateway."""
+    """Direct ways are parts of `ip` over one cable, ways through a hop or a server parts of `ip` through a gateway."""
     alpha, gate, beta = triangle(lab)
     join_ip(alpha, gate, beta)
     join_ron(alpha, gate, beta)
+    join_i3(alpha, gate, beta)
     for host in (alpha, gate, beta):
         host.up()
-    names = {"ip": "beta.near.ip", "ip, gateway": "beta.west.ip", "ron": "beta.near.ron", "ron, hop": "beta.far.ron"}
+    names = {"ip": "beta.near.ip", "ip, gateway": "beta.west.ip", "ron": "beta.near.ron", "ron, hop": "beta.far.ron",
+             "i3, shortcut": "beta.near.i3", "i3, server": "beta.far.i3"}
     for name in names.values():
         wait_until(lambda: alpha.ping(name), 60, f"{name} to answer")
     wait_until(lambda: "by way of gate" in way_to(alpha, names["ron, hop"]), 60, "a way through gate")
+    wait_until(lambda: "by shortcut" in way_to(alpha, names["i3, shortcut"]), 60, "a shortcut")
+    wait_until(lambda: "by private" in way_to(alpha, names["i3, server"]), 60, "a private identifier")
     serve_iperf(beta)
     found = bench.turns({label: lambda name=name: iperf(alpha, name) for label, name in names.items()}, "Mbit/s")
     ratios = {"ron": found["ron"].median / found["ip"].median,
-              "ron, hop": found["ron, hop"].median / found["ip, gateway"].median}
+              "ron, hop": found["ron, hop"].median / found["ip, gateway"].median,
+              "i3, shortcut": found["i3, shortcut"].median / found["ip"].median,
+              "i3, server": found["i3, server"].median / found["ip, gateway"].median}
     result.row("TCP, Mbit/s", "median and range", "of ip")
     for label, series in found.items():
         result.row(label, series.text(), f"{ratios[label]:.3f}" if label in ratios else "")
     result.json = {"ip_mbps": round(found["ip"].median, 1), "gateway_mbps": round(found["ip, gateway"].median, 1),
-                   "ron_direct_ratio": round(ratios["ron"], 4), "ron_hop_ratio": round(ratios["ron, hop"], 4)}
+                   "ron_direct_ratio": round(ratios["ron"], 4), "ron_hop_ratio": round(ratios["ron, hop"], 4),
+                   "i3_shortcut_ratio": round(ratios["i3, shortcut"], 4),
+                   "i3_server_ratio": round(ratios["i3, server"], 4)}
     result.chart_series("TCP by kind of overlay", "Mbit/s, median and range",
                         {f"ocala, {label}": series for label, series in found.items()})
     return result

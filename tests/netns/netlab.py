@@ -52,7 +52,7 @@ def build_folder():
 
 def program(name):
     """Path of a program of ours in the build folder."""
-    for folder in ("src/daemon", "src/cli", "tests/support", "src/helper", "src", "bench", ""):
+    for folder in ("src/daemon", "src/cli", "tests/support", "src/helper", "src", "bench", "tests/netns", ""):
         path = os.path.join(build_folder(), folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return os.path.abspath(path)

@@ -226,6 +226,17 @@ class Host(Machine):
                          "ConnectTimeout=20", f"root@{name}", *command], limit=limit)
 
 
+def serve_i3(machine, address, seeds=()):
+    """Runs a server of i3 (ports 5610 and 5611) as machine.server; `seeds`: addresses of others of its ring."""
+    ready = machine.file("i3-ready")
+    words = [program("ocala"), "i3-server", "--listen", address, "--control", machine.file("i3-control"),
+             "--ready-file", ready]
+    for seed in seeds:
+        words += ["--seed", f"{seed}:5611"]
+    machine.server = machine.start(words, "i3-server.log")
+    wait_until(lambda: os.path.exists(ready), 20, lambda: f"{machine.name} to serve: {machine.server.log()}")
+
+
 def underlay(lab, *, impair=(None, None), mtu=(1500, 1500), names=("alpha", "gate", "beta")):
     """Three machines in a row without any IP route between the outer two:
     alpha 10.1.0.1 ---- 10.1.0.2 gate 10.2.0.1 ---- 10.2.0.2 beta

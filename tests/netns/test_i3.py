@@ -18,7 +18,7 @@ import netlab
 import service
 import suite
 from netlab import Lab, need, program, wait_until
-from ocalahost import PORT, Host, secret
+from ocalahost import Host, secret, serve_i3
 from suite import case
 
 SERVERS = {f"s{n}": f"10.1.0.{10 + n}" for n in range(1, 5)}
@@ -35,20 +35,11 @@ def ring_of(machine):
     """How many other servers a server knows; -1 while it does not answer."""
     with socket.socket(socket.AF_UNIX) as s:
         try:
-            s.connect(machine.file("control"))
+            s.connect(machine.file("i3-control"))
             s.sendall(b'{"command": "i3"}\n')
             return len(json.loads(s.makefile().readline())["result"]["nodes"])
         except (OSError, ValueError, KeyError):
             return -1
-
-
-def start_server(machine, address, seeds):
-    words = [program("ocala"), "i3-server", "--listen", address, "--control", machine.file("control"), "--ready-file",
-             machine.file("ready")]
-    for seed in seeds:
-        words += ["--seed", f"{seed}:5611"]
-    machine.server = machine.start(words, "i3-server.log")
-    wait_until(lambda: os.path.exists(machine.file("ready")), 15, lambda: f"{machine.name} to serve: {machine.server.log()}")
 
 
 @contextlib.contextmanager
@@ -68,7 +59,7 @@ def network(servers=SERVERS, options=None, hosts=("alpha", "beta"), impair=None)
             ports[net.router] = "10.1.0.9/24"
         lab.switch(ports)
         for name, address in servers.items():
-            start_server(net.servers[name], address, [a for a in servers.values() if a != address][:2])
+            serve_i3(net.servers[name], address, [a for a in servers.values() if a != address][:2])
         for machine in net.servers.values():
             wait_until(lambda: ring_of(machine) == len(servers) - 1, 60, lambda: f"the ring of {machine.name}: {ring_of(machine)}")
         net.secret = secret()
@@ -286,6 +277,28 @@ def behind_a_nat():
         assert net.delta.ping("alpha.lab.i3")
         await_way(net.alpha, "delta.lab.i3", "by private identifier")
         await_way(net.delta, "alpha.lab.i3", "by private identifier")
+
+
+@case
+def a_middlebox():
+    """beta has everything sent to it pass a filter, a program without privileges; alpha does not notice"""
+    with network(servers={"s1": "10.1.0.11"}, options={"beta": {"middlebox": "filter"}}, hosts=("alpha", "beta", "gamma")) as net:
+        box = net.gamma.start([program("i3-filter"), "10.1.0.11:5610", "10.1.0.3:7000", "filter.lab.i3", "100000"], "filter.log")
+        box.await_log("ready")
+        net.alpha.up(), net.beta.up()
+        net.beta.serve()
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        await_way(net.alpha, NAME, "by private identifier")
+        capture = net.gamma.capture("eth0")
+        net.alpha.curl(f"http://{NAME}:8000/big/300000", "-o", "/dev/null")
+        frames = capture.frames()
+        assert udp_between(frames, "10.1.0.11", "10.1.0.3") > 20, "requests pass the filter"
+        assert not any(service.MARKER.encode() in f for f in frames)
+        box.end()
+        passed = int(box.log().split()[-4])
+        assert passed > 20, box.log()
+        # Without it beta hears nothing any more but what is said to make a link.
+        assert not net.alpha.ping(NAME, limit=20) or "by private identifier" not in tunnel_text(net.alpha, NAME)
 
 
 @case
