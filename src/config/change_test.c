@@ -54,6 +54,17 @@ static void each_option_is_live_or_named(void **state)
         {BASE "handles: {per_user: 7, ipv4: 10.9.0.0/16}\ntun: {mtu: 1300}\nworkers: 2\n"
               "group: staff\n",
          "handles.per_user", "handles.ipv4, tun.mtu, workers, group"},
+        {BASE "timers: {rekey: 2m, old_keys: 20s, keepalive: 20s, probe: 2s, retry: 2s, give_up: "
+              "9s, park: 2m, "
+              "idle: 2m, raise: 2m, close: 20m, quarantine: 24h}\n",
+         "timers.rekey, timers.old_keys, timers.keepalive, timers.probe, timers.retry, "
+         "timers.give_up, "
+         "timers.park, timers.idle, timers.raise, timers.close, timers.quarantine",
+         ""},
+        {BASE
+         "state: x\nruntime: y\ncontrol: z\ndns: {listen: '127.0.0.2:53', upstream: '192.0.2.1'}\n"
+         "handles: {ipv6: 'fd00:1::/48'}\ntun: {name: o1}\n",
+         "", "dns.listen, dns.upstream, handles.ipv6, tun.name, state, runtime, control"},
         {"name: b\n"
          "overlays:\n"
          "  - {instance: east.ip, trust: psk, secrets: [t], listen: ['10.0.0.1:7400', "
