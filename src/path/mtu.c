@@ -39,23 +39,19 @@ void path_mtu_free(struct path *p)
         p->work->mtu = (struct path_mtu){0};
 }
 
-/* Data sent since the last search began. */
-static void data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes)
+/* Notes what was sent since the last look.  On average, because lanes do not count sizes; between
+ * two looks, because answers to a download make the average of a longer time small. */
+static void note_data(struct path *p)
 {
-    session_data_sent(p, ret_records, ret_bytes);
-    if (p->work) {
-        *ret_records -= p->work->mtu.records;
-        *ret_bytes -= p->work->mtu.bytes;
-    }
-}
-
-static bool has_data(const struct path *p, bool large)
-{
+    struct path_mtu *m = &path_work(p)->mtu;
     uint64_t records, bytes, least = (p->record_mtu - RECORD_OVERHEAD) / 2u;
-    data_sent(p, &records, &bytes);
+    session_data_sent(p, &records, &bytes);
     if (least > LARGE_ON_AVERAGE)
         least = LARGE_ON_AVERAGE;
-    return records && (!large || bytes / records >= least);
+    m->data |= records > m->records;
+    m->large |= records > m->records && (bytes - m->bytes) / (records - m->records) >= least;
+    m->records = records;
+    m->bytes = bytes;
 }
 
 /* ---- a search ---- */
@@ -93,7 +89,7 @@ static void begin(struct path_engine *e, instant now, struct path *p)
     m->search = base_calloc(1, sizeof *m->search);
     m->before = mtu;
     m->search_next = now + SEARCH_SPACING;
-    session_data_sent(p, &m->records, &m->bytes);
+    m->data = m->large = false;
     mtu_search_begin(m->search, now, mtu, first, most, p->rtt);
     arm(e, p);
 }
@@ -140,6 +136,9 @@ static void step(struct path_engine *e, instant now, struct path *p)
         uint16_t size = s->size;
         mtu_search_sent(s, now, number);
         control_probe_sized(e, now, p, number, size);
+        /* Twice: a kernel or a gateway may couple the first to what is before it (GRO takes a last
+         * one that is smaller), and a router that drops one drops both. */
+        control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
         control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
     }
     if (s->over)
@@ -151,13 +150,11 @@ static void step(struct path_engine *e, instant now, struct path *p)
 /* Is it time to look again, on a path that is used? */
 static bool is_due(struct path *p, instant now)
 {
-    if (!has_data(p, false))
-        return false;
-    if (p->mtu_known != PATH_MTU_CONFIRMED)
-        return true;
-    if (!has_data(p, true))
-        return false;
     struct path_mtu *m = &path_work(p)->mtu;
+    if (p->mtu_known != PATH_MTU_CONFIRMED)
+        return m->data;
+    if (!m->large)
+        return false;
     bool unanswered = session_data_unanswered(p, ANSWER_SPACING + 2 * p->rtt);
     if (!unanswered)
         m->pause = 0;
@@ -171,8 +168,11 @@ static bool is_due(struct path *p, instant now)
 
 void path_mtu_tick(struct path_engine *e, instant now, struct path *p, instant *due)
 {
-    if (ready(p, now) && is_due(p, now))
-        begin(e, now, p);
+    if (ready(p, now)) {
+        note_data(p);
+        if (is_due(p, now))
+            begin(e, now, p);
+    }
     if (search_of(p))
         step(e, now, p);
     if (search_of(p))
@@ -228,7 +228,9 @@ static void in_doubt(struct path_engine *e, instant now, struct path *p, enum pa
     p->mtu_known = (uint8_t)known;
     if (p->work)
         p->work->mtu.raise_next = p->work->mtu.search_next = 0;
-    if (now - session_data_used(p) < 2 * e->config->timers.probe && has_data(p, false))
+    uint64_t records, bytes;
+    session_data_sent(p, &records, &bytes);
+    if (records && now - session_data_used(p) < 2 * e->config->timers.probe)
         path_mtu_use(e, now, p);
 }
 

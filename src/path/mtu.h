@@ -16,7 +16,8 @@ struct path_mtu {
     instant search_next;       /* no search begins before                          */
     instant raise_next;        /* ... and none for more than what is in use        */
     instant pause;             /* while data is not answered: until the next look  */
-    uint64_t bytes, records;   /* of data sent, when the search began              */
+    uint64_t bytes, records;   /* of data sent, at the last look                   */
+    bool data, large;          /* some was sent since the search began; large one  */
 };
 
 /* The path is used for what may be large: finds out what gets through, unless that is known. */

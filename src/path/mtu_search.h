@@ -1,7 +1,7 @@
 /* Which is the largest record that gets through?  The search of RFC 8899 (section 5), as arithmetic of sizes and times.
  *
  * It goes in rounds.  In each the caller sends two probes that are answered by a small record: one of `size`, and behind
- * it a witness, which is as small as a probe can be.  An answer to the first settles it.  An answer to the witness alone
+ * it a witness, as small as a probe can be, and better twice.  An answer to the first settles it.  An answer to the witness alone
  * is a strike, and three strikes say that the size does not get through; when nothing is answered the round says nothing,
  * and the more witnesses are lost the more strikes are needed, so that loss is not taken for an MTU.
  *
@@ -46,7 +46,7 @@ struct mtu_search {
 /* `mtu` is in use, `first` (not larger than `most`) is tried first.  `rtt`: of the path, 0: not known. */
 void mtu_search_begin(struct mtu_search *s, instant now, uint16_t mtu, uint16_t first,
                       uint16_t most, instant rtt);
-/* Judges what is over.  True: send the two probes, and say so with mtu_search_sent(). */
+/* Judges what is over.  True: send the probes, and say so with mtu_search_sent(). */
 bool mtu_search_due(struct mtu_search *s, instant now);
 /* `number` was in the probe of `size`, number + 1 in the witness. */
 void mtu_search_sent(struct mtu_search *s, instant now, uint32_t number);
