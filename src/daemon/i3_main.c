@@ -118,9 +118,7 @@ static void send_to(struct asker *a, const struct control_out *o)
     uv_write_t *write = base_calloc(1, sizeof *write + o->size);
     memcpy(write + 1, o->bytes, o->size);
     uv_buf_t buffer = uv_buf_init((char *)(write + 1), (unsigned)o->size);
-    /* Small, and to a local program: at once, or the program does not read. */
-    if (uv_try_write((uv_stream_t *)&a->pipe, &buffer, 1) == (int)o->size ||
-        uv_write(write, (uv_stream_t *)&a->pipe, &buffer, 1, on_written))
+    if (uv_write(write, (uv_stream_t *)&a->pipe, &buffer, 1, on_written))
         free(write);
 }
 
