@@ -32,14 +32,14 @@ class Net:
             machine = self.server(name)
             machine.process = machine.start(
                 [program("ocala"), "i3-server", "--listen", machine.at, "--seed", f"{self.server('one').at}:5611",
-                 "--control", machine.file("control"), "--ready-file", machine.file("ready"), *options])
+                 "--control", machine.file("i3-control"), "--ready-file", machine.file("i3-ready"), *options])
         for name in names:
-            wait_until(lambda: os.path.exists(self.server(name).file("ready")), 20,
+            wait_until(lambda: os.path.exists(self.server(name).file("i3-ready")), 20,
                        lambda: f"{name} to serve: {self.server(name).process.log()}")
 
     def ask(self, name):
         machine = self.server(name)
-        done = machine.run([program("ocala"), "--socket", machine.file("control"), "--json", "i3"], check=True)
+        done = machine.run([program("ocala"), "--socket", machine.file("i3-control"), "--json", "i3"], check=True)
         return json.loads(done.stdout)
 
     def knows(self, name, others):
