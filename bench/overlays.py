@@ -52,11 +52,11 @@ def join_ron(alpha, gate, beta):
 def join_i3(alpha, gate, beta):
     """A server on gate: far.i3 always passes it, near.i3 takes shortcuts over the cable between alpha and beta."""
     near, far = secret(), secret()
-    alpha.ip("route add 10.2.0.2/32 via 10.3.0.2")
-    beta.ip("route add 10.1.0.1/32 via 10.3.0.1")
+    gate.ip("route add 10.3.0.1/32 via 10.1.0.1")  # of the cable past gate only gate hears
+    gate.ip("route add 10.3.0.2/32 via 10.2.0.2")
     beta.ip("route add 10.1.0.2/32 via 10.2.0.1")
-    for host in (alpha, beta):
-        host.join("near.i3", near, listen="0.0.0.0:7404", options={"servers": "10.1.0.2:5610", "shortcut": "allow"})
+    for host, address in ((alpha, "10.3.0.1"), (beta, "10.3.0.2")):
+        host.join("near.i3", near, listen=f"{address}:7404", options={"servers": "10.1.0.2:5610", "shortcut": "allow"})
         host.join("far.i3", far, listen="0.0.0.0:7405", options={"servers": "10.1.0.2:5610"})
     serve_i3(gate, "10.1.0.2")
 

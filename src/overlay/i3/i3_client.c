@@ -216,13 +216,14 @@ void i3_client_done(struct i3_client *c)
     i3_hash_free(c->hash);
 }
 
-void i3_client_bound(struct i3_client *c, const struct endpoint *local)
+void i3_client_bound(struct i3_client *c, instant now, const struct endpoint *local)
 {
     c->port = local->port;
     if (local->ip.family != 4)
         return;
     c->self = *local;
     c->self_open = false;
+    i3_bindings_follow(c, now); /* those of before are aimed at nowhere */
 }
 
 void i3_client_moved(struct i3_client *c, instant now)

@@ -187,7 +187,7 @@ void i3_client_done(struct i3_client *c);
 /* Takes other seeds, at the start or later. */
 void i3_client_seeds(struct i3_client *c, instant now, const struct i3_seed *seeds, unsigned count);
 /* The socket's port, and its address unless the family is 0. */
-void i3_client_bound(struct i3_client *c, const struct endpoint *local);
+void i3_client_bound(struct i3_client *c, instant now, const struct endpoint *local);
 void i3_client_moved(struct i3_client *c, instant now);
 void i3_client_input(struct i3_client *c, instant now, const struct arrival *from,
                      const uint8_t *bytes, size_t size);

@@ -36,7 +36,7 @@ static void start(const char *seeds, const char *self, unsigned samples)
     seeded_init(&randomness, 7);
     assert_true(i3_seeds_parse(seeds, seed, &count, &reason));
     i3_client_init(&client, &randomness.entropy, samples, 5 * MINUTE);
-    i3_client_bound(&client, &local);
+    i3_client_bound(&client, now, &local);
     i3_client_seeds(&client, now, seed, count);
     client.sample_due = INSTANT_NEVER;
 }
@@ -389,6 +389,22 @@ static void moving(void **state)
     stop();
 }
 
+/* What was added before the socket was bound to an address leads there, not to nowhere. */
+static void bound_later(void **state)
+{
+    struct endpoint any = {.port = 10001}, self = endpoint("127.0.0.1:10001");
+    start("127.0.0.1:5610", "127.0.0.1:10001", 0);
+    client.self = (struct endpoint){0};
+    i3_client_bound(&client, now, &any);
+    struct i3_binding *b = bind("E1");
+    nothing_said();
+    i3_client_bound(&client, now, &self);
+    said_to("127.0.0.1:5610");
+    assert_true(endpoint_equal(&b->trigger.target.at, &self));
+    nothing_said();
+    stop();
+}
+
 /* ---- lies ---- */
 
 static void strangers_change_nothing(void **state)
@@ -501,6 +517,7 @@ int main(void)
         cmocka_unit_test(responsible_for_a_while),
         cmocka_unit_test(sampling),
         cmocka_unit_test(moving),
+        cmocka_unit_test(bound_later),
         cmocka_unit_test(strangers_change_nothing),
         cmocka_unit_test(forged_answers),
         cmocka_unit_test(cache_address_is_not_believed),

@@ -261,7 +261,7 @@ static void take_events(struct i3 *m, instant now)
 static void module_bound(struct overlay *o, instant now, uint16_t socket,
                          const struct endpoint *local)
 {
-    i3_client_bound(&i3_of(o)->client, local);
+    i3_client_bound(&i3_of(o)->client, now, local);
 }
 
 static void module_underlay_changed(struct overlay *o, instant now)
