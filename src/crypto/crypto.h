@@ -27,7 +27,9 @@ void aead_library_free(struct aead_library *l); /* accepts NULL */
 struct aead;
 struct aead *aead_new(struct aead_library *l, enum crypto_aead kind, const uint8_t key[CRYPTO_KEY],
                       bool sealing);
-void aead_free(struct aead *a);                        /* wipes; accepts NULL */
+void aead_free(struct aead *a); /* wipes; accepts NULL */
+/* Asks the CPU for what a packet will need of it; nothing happens but that. */
+void aead_fetch(const struct aead *a);
 const char *aead_implementation(const struct aead *a); /* "openssl", "ipsec-mb" */
 /* In place or not; `out` has room for size + CRYPTO_TAG; nonce is 12 bytes.  False only when the
  * library fails. */

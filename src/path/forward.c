@@ -55,6 +55,7 @@ struct drop_counters *forward_drops(struct forward *f)
 
 void forward_capture(struct forward *f, instant now, struct packet **batch, unsigned count)
 {
+    forward_warm_captured(f, batch, count);
     for (unsigned i = 0; i < count; i++)
         forward_capture_one(f, now, batch[i]);
 }

@@ -3,6 +3,7 @@
  *   forward.c            life, outputs, sealing, helpers
  *   forward_tables.c     what the control thread publishes
  *   forward_capture.c    from programs to a lane
+ *   forward_warm.c       what a batch needs, fetched ahead
  *   forward_cut.c        the same for super-packets
  *   forward_underlay.c   from a socket to a lane or a punt
  *   forward_transit.c    from a socket to the next tunnel
@@ -178,6 +179,15 @@ const struct ip_address *fwd_tun_address(const struct fwd_tables *t, unsigned fa
 bool fwd_pool_holds(const struct fwd_tables *t, const struct ip_address *ip);
 const struct peel_table *fwd_socket_peel(struct fwd_tables *t, uint16_t socket);
 const struct transform_list *fwd_transforms(struct fwd_tables *t); /* may be NULL */
+
+/* Ask the CPU for the first thing that a lookup reads; `found`: for the handle it leads to. */
+void fwd_label_fetch(struct fwd_tables *t, uint32_t slot);
+void fwd_handle_fetch(struct fwd_tables *t, const struct ip_address *address, bool found);
+
+/* ---- forward_warm.c ---- */
+
+void forward_warm_captured(struct forward *f, struct packet **batch, unsigned count);
+void forward_warm_received(struct forward *f, struct packet **batch, unsigned count);
 
 /* ---- forward_capture.c, forward_cut.c ---- */
 

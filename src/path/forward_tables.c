@@ -126,6 +126,16 @@ struct fwd_label *fwd_label_find(struct fwd_tables *t, uint32_t slot)
     return atomic_load_explicit(&chunk->slot[slot % CHUNK_SLOTS], memory_order_acquire);
 }
 
+void fwd_label_fetch(struct fwd_tables *t, uint32_t slot)
+{
+    struct label_chunk *chunk =
+        slot < LABEL_SLOTS
+            ? atomic_load_explicit(&t->chunk[slot / CHUNK_SLOTS], memory_order_acquire)
+            : NULL;
+    if (chunk)
+        __builtin_prefetch(&chunk->slot[slot % CHUNK_SLOTS]);
+}
+
 /* ---- handles ---- */
 
 /* Handles are drawn at random by us, so nobody can choose addresses that collide: FNV-1a will do.
@@ -159,6 +169,17 @@ struct fwd_handle *fwd_handle_find(struct fwd_tables *t, const struct ip_address
             return h;
     }
     return NULL;
+}
+
+void fwd_handle_fetch(struct fwd_tables *t, const struct ip_address *address, bool found)
+{
+    struct handle_index *index =
+        atomic_load_explicit(&t->handles[address->family == 6], memory_order_acquire);
+    _Atomic(struct fwd_handle *) *place = &index->place[address_hash(address) & index->mask];
+    if (found)
+        __builtin_prefetch(atomic_load_explicit(place, memory_order_acquire));
+    else
+        __builtin_prefetch(place);
 }
 
 static void index_put(struct handle_index *index, struct fwd_handle *h, unsigned family)

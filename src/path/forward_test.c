@@ -356,10 +356,75 @@ static void test_open_checksum_lies(void **state)
     pair_done(&x);
 }
 
+static struct packet *packet_of(struct side *s, const void *bytes, size_t size)
+{
+    struct packet *p = packet_take(s->pool[0]);
+    require(p && packet_fill(p, bytes, size));
+    p->arrival.remote = side_endpoint(s->letter == 'a' ? 'b' : 'a');
+    return p;
+}
+
+/* What a batch needs is fetched ahead (forward_warm.c), whatever is in it. */
+static void test_batches_of_everything(void **state)
+{
+    struct pair x;
+    struct outs sent = {0}, got = {0};
+    struct packet *batch[12];
+    uint8_t bytes[300], garbage[40] = {0x13, 0x37};
+    unsigned n = 0;
+    pair_init(&x, &(struct side_settings){0});
+    for (unsigned i = 0; i < 4; i++) {
+        struct craft c = to_peer(0, i & 1);
+        size_t size = craft_packet(bytes, &c);
+        batch[n++] = packet_of(&x.a, bytes, size);
+        bytes[(i & 1 ? 24 : 16) + 3] ^= 0x40; /* of nobody */
+        batch[n++] = packet_of(&x.a, bytes, size);
+        batch[n++] = packet_of(&x.a, i & 1 ? garbage : bytes, 10 * i);
+    }
+    forward_capture(x.a.forward[0], x.a.now, batch, n);
+    side_pull(&x.a, 0, &sent);
+    assert_int_equal(outs_kind(&sent, FORWARD_SEND), 4);
+
+    n = 0;
+    for (unsigned i = 0; i < sent.count; i++) {
+        if (sent.item[i].kind != FORWARD_SEND)
+            continue;
+        uint8_t *record = sent.item[i].packet->data;
+        size_t size = sent.item[i].packet->size;
+        batch[n++] = packet_of(&x.b, record, size);
+        record[7] = (uint8_t)((record[7] & 0xF0) | 9); /* a lane it has not */
+        record[4] ^= (uint8_t)(i & 1 ? 0xFF : 0);      /* a label of nobody */
+        batch[n++] = packet_of(&x.b, record, size);
+        batch[n++] = packet_of(&x.b, i & 1 ? garbage : record, 5 * i);
+    }
+    assert_int_equal(n, 12);
+    forward_underlay(x.b.forward[0], x.b.now, batch, n);
+    side_pull(&x.b, 0, &got);
+    assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), 4);
+    outs_free(&sent);
+    outs_free(&got);
+    assert_int_equal(side_packets_out(&x.a) + side_packets_out(&x.b), 0);
+
+    /* Parked: no lane to fetch. */
+    struct lane *lane = atomic_exchange(&x.a.path.lane[1], NULL);
+    for (n = 0; n < 12; n++) {
+        struct craft c = to_peer(0, n & 1);
+        size_t size = craft_packet(bytes, &c);
+        batch[n] = packet_of(&x.a, bytes, size);
+    }
+    forward_capture(x.a.forward[0], x.a.now, batch, n);
+    side_pull(&x.a, 0, &sent);
+    assert_int_equal(outs_kind(&sent, FORWARD_PUNT), 12);
+    outs_free(&sent);
+    atomic_store(&x.a.path.lane[1], lane);
+    pair_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_protocols),
+        cmocka_unit_test(test_batches_of_everything),
         cmocka_unit_test(test_bytes_behind_the_packet_stay_here),
         cmocka_unit_test(test_errors_quote_a_flow),
         cmocka_unit_test(test_time_to_live),

@@ -311,6 +311,7 @@ void forward_datagram(struct forward *f, instant now, const struct peel_table *p
 void forward_underlay(struct forward *f, instant now, struct packet **batch, unsigned count)
 {
     forward_pieces_sweep(f, now);
+    forward_warm_received(f, batch, count);
     for (unsigned i = 0; i < count; i++) {
         const struct peel_table *peel = fwd_socket_peel(f->tables, batch[i]->arrival.socket);
         if (batch[i]->run)

@@ -162,6 +162,18 @@ bool record_sealed_lately(const struct record_sealer *s, uint64_t counter,
     return crypto_equal(seen, tag, RECORD_TAG);
 }
 
+void record_sealer_fetch(const struct record_sealer *s)
+{
+    aead_fetch(s->aead);
+    __builtin_prefetch(s->tags[record_sealer_counter(s) % RECORD_REMEMBERED], 1);
+}
+
+void record_opener_fetch(const struct record_opener *o, uint64_t counter)
+{
+    aead_fetch(o->aead);
+    replay_fetch(&o->replay, counter);
+}
+
 struct record_opener *record_opener_new(struct aead_library *l, enum crypto_aead aead,
                                         const uint8_t key[32], bool fresh, uint64_t floor)
 {

@@ -98,6 +98,9 @@ size_t record_seal_to(struct record_sealer *s, const uint8_t *text, size_t size,
 bool record_sealed_lately(const struct record_sealer *s, uint64_t counter,
                           const uint8_t tag[RECORD_TAG]);
 
+/* Asks the CPU for what sealing will need; the sealer's own first bytes are read. */
+void record_sealer_fetch(const struct record_sealer *s);
+
 struct record_opener;
 /* Everything at or below `floor` counts as a replay; pass 0 with `fresh` = true for a new key. */
 struct record_opener *record_opener_new(struct aead_library *l, enum crypto_aead aead,
@@ -105,6 +108,8 @@ struct record_opener *record_opener_new(struct aead_library *l, enum crypto_aead
 void record_opener_free(struct record_opener *o); /* wipes the key; accepts NULL */
 /* False for a new key that opened nothing yet. */
 bool record_opener_highest(const struct record_opener *o, uint64_t *ret);
+/* As record_sealer_fetch(), for the record with this counter. */
+void record_opener_fetch(const struct record_opener *o, uint64_t counter);
 /* Opens in place; the plaintext is at record + RECORD_HEADER, *ret_size bytes.  On failure the
  * bytes are undefined and *ret_reason is BAD_TAG, REPLAYED or TRUNCATED.  The replay window moves
  * only on success. */
@@ -132,5 +137,6 @@ struct replay {
 void replay_init(struct replay *w, bool fresh, uint64_t floor);
 bool replay_fresh(const struct replay *w, uint64_t counter); /* would this one be accepted? */
 void replay_mark(struct replay *w, uint64_t counter);        /* after it authenticated       */
+void replay_fetch(const struct replay *w, uint64_t counter); /* asks the CPU for its word    */
 
 #endif

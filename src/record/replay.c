@@ -60,3 +60,8 @@ void replay_mark(struct replay *w, uint64_t counter)
     }
     w->bits[word_of(counter)] |= bit_of(counter);
 }
+
+void replay_fetch(const struct replay *w, uint64_t counter)
+{
+    __builtin_prefetch(&w->bits[word_of(counter)], 1);
+}
