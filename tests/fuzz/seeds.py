@@ -526,6 +526,47 @@ def i3():
     seed("i3_wire", "ping", b"\x01" + bytes(39))
 
 
+def ron():
+    """Steps of fuzz_ron.c: what and about whom, length, bytes."""
+    says, by_hop, datagram, time, use, moves, link, tunnel = range(8)
+
+    def do(what, data=b"", about=0):
+        return bytes([about << 4 | what, len(data)]) + data
+
+    def number(name):
+        value = 0x811C9DC5
+        for c in name.encode():
+            value = (value ^ c) * 0x01000193 & 0xFFFFFFFF
+        value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+        value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+        return value ^ value >> 16
+
+    def row(sequence, *entries):
+        return b"\x14" + struct.pack(">IH", sequence, len(entries)) + b"".join(
+            struct.pack(">I", number(n)) + rtt.to_bytes(3, "big") + bytes([flags]) for n, rtt, flags in entries)
+
+    def member(name, flags=0, age=3, place=b""):
+        return struct.pack(">BHB", flags, age, len(name)) + name.encode() + place
+
+    probe = b"\x11" + bytes(4) + b"12345678"
+    seed("ron", "probes", b"\0" + do(says, probe) + do(says, b"\x12" + bytes(20)) + do(says, b"\x13" + bytes(12))
+         + do(time, b"\x40") * 4)
+    seed("ron", "wrong-way", b"\1" + do(by_hop, struct.pack(">I", number("gamma")) + probe) + do(by_hop, bytes(4) + probe))
+    rows = do(says, row(5, ("beta", 1000, 0x80), ("delta", 2000, 0x85)), 1) + do(says, row(4, ("beta", 0xFFFFFF, 0)), 1)
+    seed("ron", "rows", b"\1" + rows + do(use, b"\1") + do(time, b"\x10") * 8 + do(use, b"\2", 1))
+    place = bytes([10, 0, 0, 9]) + struct.pack(">H", 7400)
+    news = b"\x15\x03" + member("epsilon", 2, 1, place) + member("zeta", 4, 9, bytes(15) + b"\1\x1c\xe8") + member("eta", 1)
+    seed("ron", "members", b"\0" + do(says, news) + do(time, b"\xff") * 6 + do(says, b"\x16" + struct.pack(">I", number("zeta")), 2)
+         + do(says, b"\x16" + bytes(4), 1) + do(says, b"\x17", 2) + do(time, b"\4"))
+    header = b"\xcf\2\0\0"
+    away = header + struct.pack(">III", number("alpha"), number("gamma"), number("beta")) + b"\xc0record"
+    here = header + struct.pack(">III", number("gamma"), number("alpha"), number("beta")) + b"\xc0record"
+    seed("ron", "forward", b"\0" + do(datagram, away) + do(datagram, away, 2) + do(datagram, here, 1) + do(datagram, here)
+         + do(datagram, b"\xc0plain"))
+    seed("ron", "life", b"\1" + do(moves, b"\7") + do(link) + do(tunnel, b"", 1) + do(time, b"\x20") + do(tunnel, b"", 1)
+         + do(link, b"", 1) + do(link) + do(time, b"\x20"))
+
+
 def i3_client():
     """Steps of fuzz_i3_client.c: what, about whom, length, bytes."""
     def do(what, about=0, data=b""):
@@ -551,7 +592,7 @@ def i3_client():
 
 
 def main():
-    for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, noise, path, pem, recipe, record, resolvconf, vnet):
+    for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, noise, path, pem, recipe, record, resolvconf, ron, vnet):
         make()
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target
