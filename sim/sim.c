@@ -6,6 +6,7 @@
 #include "sim/sim_attack.h"
 #include "sim/sim_fault.h"
 #include "sim/sim_host.h"
+#include "sim/sim_i3.h"
 #include "sim/sim_nat.h"
 
 /* Nothing that a program says, and no name, is ever seen on the underlay. */
@@ -41,6 +42,7 @@ void sim_done(struct sim *s)
     for (unsigned i = 0; i < s->hosts; i++)
         sim_host_free(s->host[i]);
     free(s->host);
+    sim_i3_free(s);
     sim_nats_free(s);
     while (s->instances) {
         struct sim_instance *i = s->instances;

@@ -35,6 +35,7 @@ struct sim {
     struct sim_instance *instances;
     unsigned members, numbered; /* of all instances; when ports were given */
     struct sim_nat *nats;
+    struct sim_i3 *i3_servers;
     struct sim_faults *faults;
     struct sim_outage *outages;
     struct sim_attack *attack;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sim/sim_i3.h"
 #include "sim/sim_host.h"
 #include "sim/sim_nat.h"
 #include "sim/sim_program.h"
@@ -81,6 +82,17 @@ static bool refuse(struct sim_script *s, const struct sim_statement *st, char *w
 }
 
 /* ---- places ---- */
+
+static bool end_i3_server(struct sim_script *s, const struct sim_statement *st, char *why,
+                          size_t size)
+{
+    struct sim_i3 *i = sim_i3_find(s->sim, st->value[0].text);
+    if (i)
+        sim_i3_end(i);
+    else
+        snprintf(why, size, "there is no i3 server '%s'", st->value[0].text);
+    return i;
+}
 
 static bool move(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
 {
@@ -225,6 +237,7 @@ const struct sim_verb sim_action_verbs[] = {
     {"reload", "HOSTS", SIM_HAPPENS, reload, "daemons read their changed configuration"},
     {"expect refused-config", "HOST TEXT", SIM_HAPPENS, refuse,
      "the daemon refuses its configuration, saying TEXT"},
+    {"end-i3-server", "WORD", SIM_HAPPENS, end_i3_server, "a server of i3 dies"},
     {"move", "HOST NETWORK TEXT", SIM_HAPPENS, move, "another address"},
     {"clear-nat", "WORD", SIM_HAPPENS, forget_mappings, "a NAT forgets all its mappings"},
     {"lookup", "HOST NAME [v6]", SIM_HAPPENS, lookup, "asks DNS once"},

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "crypto/crypto.h"
 #include "sim/sim_host.h"
+#include "sim/sim_i3.h"
 #include "sim/sim_nat.h"
 #include "sim/sim_script.h"
 #include "sim/sim_value.h"
@@ -124,6 +125,24 @@ static bool nat(struct sim_script *s, const struct sim_statement *st, char *why,
         return true;
     snprintf(why, size, "both places must be NETWORK=ADDRESS with an address of that network");
     return false;
+}
+
+static bool i3_server(struct sim_script *s, const struct sim_statement *st, char *why, size_t size)
+{
+    char *copy, *word[SIM_WORDS];
+    int words = rest(&st->value[1], &copy, word);
+    struct sim_network *n;
+    struct ip_address ip, seed[CHORD_SEEDS_MAX];
+    unsigned seeds = 0;
+    bool ok = words > 0 && words <= CHORD_SEEDS_MAX && place(s->sim, word[0], &n, &ip);
+    for (int at = 1; ok && at < words; at++)
+        ok = ip_address_parse(word[at], &seed[seeds++]);
+    ok = ok && sim_i3_new(s->sim, st->value[0].text, n, &ip, seed, seeds);
+    if (!ok)
+        snprintf(why, size,
+                 "an i3 server is NETWORK=ADDRESS with a free address, then addresses of others");
+    free(copy);
+    return ok;
 }
 
 /* ---- overlays ---- */
@@ -307,6 +326,8 @@ const struct sim_verb sim_build_verbs[] = {
     {"hosts", "WORD COUNT on NETWORK", SIM_BUILDS, hosts, "machines WORD1, WORD2, ..."},
     {"nat", "NEW inside WORD outside WORD [kind WORD] [timeout TIME]", SIM_BUILDS, nat,
      "a NAT between two networks; kind: open, filtered, symmetric"},
+    {"i3-server", "NEW REST", SIM_BUILDS, i3_server,
+     "a server of i3: NETWORK=ADDRESS, then addresses of others of its ring"},
     {"overlay", "WORD on NETWORK REST", SIM_BUILDS, overlay,
      "an instance and its members: HOST, or HOST:NAME for another name there"},
     {"gateway", "HOSTS WORD WORD", SIM_CHANGES, gateway, "joins two instances, both ways"},

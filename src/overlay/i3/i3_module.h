@@ -171,6 +171,8 @@ void i3_shortcut_offered(struct i3 *m, instant now, struct i3_tunnel *t, struct 
 void i3_shortcut_seen(struct i3 *m, instant now, struct i3_tunnel *t, uint64_t nonce);
 void i3_shortcut_probed(struct i3 *m, instant now, const struct arrival *from, const uint8_t *bytes,
                         size_t size);
+/* Is it still good?  Asks now instead of later. */
+void i3_shortcut_ask(struct i3 *m, instant now, struct i3_tunnel *t);
 /* Not used any more; `tell`: the neighbour hears of it. */
 void i3_shortcut_end(struct i3 *m, instant now, struct i3_tunnel *t, bool tell);
 instant i3_shortcut_advance(struct i3 *m, instant now, struct i3_tunnel *t);

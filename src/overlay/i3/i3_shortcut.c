@@ -207,6 +207,12 @@ static void watch(struct i3 *m, instant now, struct i3_tunnel *t)
     set_due(m, s, now + WATCH_HARD);
 }
 
+void i3_shortcut_ask(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    if (t->shortcut.up && !t->shortcut.unanswered)
+        watch(m, now, t);
+}
+
 instant i3_shortcut_advance(struct i3 *m, instant now, struct i3_tunnel *t)
 {
     struct i3_shortcut *s = &t->shortcut;

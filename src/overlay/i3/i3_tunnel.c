@@ -351,7 +351,9 @@ void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay
     /* Once is what programs do that only listen; the next time the probe was not answered either. */
     bool again = t->silent_at && now - t->silent_at < SILENT_AGAIN;
     t->silent_at = now;
-    if (again && now - t->private_lost >= SUSPECT_SPACING)
+    if (again && t->shortcut.up)
+        i3_shortcut_ask(m, now, t); /* it has probes of its own */
+    else if (again && now - t->private_lost >= SUSPECT_SPACING)
         doubt(m, now, t);
 }
 
