@@ -73,7 +73,7 @@ static void say_link(struct story *s, const struct name_chain *way)
 {
     uint32_t slot;
     struct path_info i;
-    char remote[ENDPOINT_TEXT] = "nowhere", about[256] = "", rtt[32] = "not measured yet";
+    char remote[ENDPOINT_TEXT] = "nowhere", about[400] = "", rtt[32] = "not measured yet";
     struct text t;
 
     if (!path_find(s->h->path, way->hop[0].text, NULL, &slot) || !path_info(s->h->path, slot, &i) ||

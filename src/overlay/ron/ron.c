@@ -23,39 +23,6 @@ static struct ron *ron_at(struct overlay *o, instant now)
     return r;
 }
 
-/* ---- saying ---- */
-
-void ron_say(struct ron *r, struct ron_member *m, unsigned what)
-{
-    if (!m->queued)
-        DL_APPEND2(r->says, m, say_prev, say_next);
-    m->queued = true;
-    m->says |= what;
-}
-
-static void unsay(struct ron *r, struct ron_member *m, unsigned what)
-{
-    m->says &= ~what;
-    if (m->says || !m->queued)
-        return;
-    DL_DELETE2(r->says, m, say_prev, say_next);
-    m->queued = false;
-}
-
-void ron_tunnel_say(struct ron *r, struct ron_tunnel *t, unsigned what)
-{
-    if (!t->says)
-        DL_APPEND(r->queue, t);
-    t->says |= what;
-}
-
-static void tunnel_unsay(struct ron *r, struct ron_tunnel *t, unsigned what)
-{
-    if (t->says && !(t->says & ~what))
-        DL_DELETE(r->queue, t);
-    t->says &= ~what;
-}
-
 /* ---- life ---- */
 
 static int ron_init(struct overlay *o, instant now, const char **ret_reason)
@@ -260,7 +227,7 @@ static void ron_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
     struct ron_tunnel *t = tunnel_find(r, tunnel);
     if (!t)
         return;
-    tunnel_unsay(r, t, ~0u);
+    ron_tunnel_unsay(r, t, ~0u);
     HASH_DEL(r->tunnels, t);
     if (t->member) {
         struct ron_tunnel **at = &t->member->tunnels;
@@ -416,140 +383,6 @@ static void ron_advance(struct overlay *o, instant now)
 static instant ron_deadline(const struct overlay *o)
 {
     return ((const struct ron *)o)->due;
-}
-
-/* ---- output ---- */
-
-static bool message(struct ron *r, struct ron_member *m, size_t size, struct overlay_out *ret)
-{
-    if (!size)
-        return false;
-    ret->kind = OVERLAY_LINK_MESSAGE;
-    ret->tunnel = m->link;
-    ret->bytes = r->bytes;
-    ret->size = size;
-    r->count[RON_COUNT_MESSAGES]++;
-    r->count[RON_COUNT_BYTES] += size;
-    return true;
-}
-
-static bool output_probe(struct ron *r, struct ron_member *m, struct overlay_out *ret)
-{
-    uint32_t hop;
-    size_t size;
-    while ((size = ron_probe_make(r, m, &hop))) {
-        if (!ron_recipe(r, m, hop, &r->by))
-            continue;
-        ret->recipe = &r->by;
-        return message(r, m, size, ret);
-    }
-    unsay(r, m, RON_SAY_PROBES);
-    return false;
-}
-
-/* One thing that is to be said about or to the member; false: nothing was left. */
-static bool output_member(struct ron *r, struct ron_member *m, struct overlay_out *ret)
-{
-    static const unsigned talk =
-        RON_SAY_PROBES | RON_SAY_ROW | RON_SAY_NEWS | RON_SAY_ASK | RON_SAY_LEAVE;
-    if (!m->linked)
-        unsay(r, m, talk);
-    if (m->says & RON_SAY_PROBES && output_probe(r, m, ret))
-        return true;
-    if (m->says & RON_SAY_ROW) {
-        unsay(r, m, RON_SAY_ROW);
-        return message(r, m, ron_row_make(r, r->now, m), ret);
-    }
-    if (m->says & RON_SAY_NEWS) {
-        size_t size = ron_news_make(r, r->now, m);
-        if (!size || m->news_told >= r->changed)
-            unsay(r, m, RON_SAY_NEWS);
-        return message(r, m, size, ret);
-    }
-    if (m->says & RON_SAY_ASK) {
-        unsay(r, m, RON_SAY_ASK);
-        return message(r, m, ron_ask_make(r, m), ret);
-    }
-    if (m->says & RON_SAY_LEAVE) {
-        unsay(r, m, RON_SAY_LEAVE);
-        r->bytes[0] = RON_LEAVE;
-        return message(r, m, 1, ret);
-    }
-    if (m->says & RON_SAY_LOOKUP) {
-        unsay(r, m, RON_SAY_LOOKUP);
-        ret->kind = OVERLAY_LOOKUP;
-        ret->lookup = m->lookup;
-        ret->name = m->places[m->place].name;
-        return true;
-    }
-    if (!(m->says & (RON_SAY_WANT | RON_SAY_RELEASE)))
-        return false;
-    ret->kind = m->wanted ? OVERLAY_LINK_WANT : OVERLAY_LINK_RELEASE;
-    ret->host = m->host;
-    unsay(r, m, RON_SAY_WANT | RON_SAY_RELEASE);
-    return true;
-}
-
-static bool output_tunnel(struct ron *r, struct ron_tunnel *t, struct overlay_out *ret)
-{
-    ret->tunnel = t->id;
-    if (t->says & RON_SAY_FAILED) {
-        tunnel_unsay(r, t, ~0u);
-        ret->kind = OVERLAY_TUNNEL_FAILED;
-        ret->reason = t->reason;
-        ret->unknown_host = t->unknown_host;
-        return true;
-    }
-    ret->kind = t->says & RON_SAY_UP ? OVERLAY_TUNNEL_UP : OVERLAY_TUNNEL_RECIPE;
-    if (!ron_recipe(r, t->member, t->member->hop, &r->recipe)) { /* the hop has just gone */
-        if (t->says & RON_SAY_UP)
-            ron_tunnel_fail(r, t, false, "the way to '%s' was lost before it could be used",
-                            t->member->host);
-        else
-            tunnel_unsay(r, t, RON_SAY_RECIPE);
-        return t->says && output_tunnel(r, t, ret);
-    }
-    tunnel_unsay(r, t, RON_SAY_UP | RON_SAY_RECIPE);
-    ret->recipe = &r->recipe;
-    return true;
-}
-
-static bool output_table(struct ron *r, struct overlay_out *ret)
-{
-    if (r->steer_old) {
-        ret->kind = OVERLAY_RETIRE;
-        ret->object = r->steer_old;
-        ret->retire = ron_steer_free;
-        r->steer_old = NULL;
-        return true;
-    }
-    if (!r->steer_due)
-        return false;
-    r->steer_due = false;
-    ron_steer_build(r);
-    ret->kind = OVERLAY_PEEL;
-    ret->socket = r->overlay.settings.first_socket;
-    ret->peel = &r->peel;
-    return true;
-}
-
-static bool ron_output(struct overlay *o, struct overlay_out *ret)
-{
-    struct ron *r = ron_of(o);
-    *ret = (struct overlay_out){0};
-    if (output_table(r, ret))
-        return true;
-    while (r->queue)
-        if (output_tunnel(r, r->queue, ret))
-            return true;
-    while (r->says) {
-        *ret = (struct overlay_out){0};
-        struct ron_member *m = r->says;
-        if (output_member(r, m, ret))
-            return true;
-    }
-    *ret = (struct overlay_out){0};
-    return false;
 }
 
 /* ---- the class ---- */

@@ -1,8 +1,10 @@
 /* Inside of the module: what its files share.
  *
- *   ron.c          the class: life, tunnels, what is said and heard
+ *   ron.c          the class: life, tunnels, links, what is heard
+ *   ron_output.c   what is said
  *   ron_options.c  options and profiles
  *   ron_members.c  who is a member, where, and with whom we want a link
+ *   ron_news.c     announcements
  *   ron_probe.c    round trips, loss, outages
  *   ron_row.c      link state: what we measured, told to the others, and what they tell
  *   ron_route.c    by which way to each member
@@ -142,8 +144,8 @@ struct ron_member {
     struct ron_tunnel *tunnels;
     uint32_t link; /* tunnel that has the link */
     bool linked, busy;
-    bool wanted; /* WANT was said, and no RELEASE since */
-    bool asked;  /* and the answer is link_up, or not there yet */
+    bool wanted;    /* WANT was said, and no RELEASE since */
+    bool asked;     /* and the answer is link_up, or not there yet */
     bool forgotten; /* goes as soon as nobody holds it */
     instant linked_since, want_due, want_pause;
     unsigned says;
@@ -236,9 +238,13 @@ static inline void ron_due(struct ron *r, instant due)
     r->due = instant_min(r->due, due);
 }
 
-/* ron.c */
+/* ron_output.c */
 void ron_say(struct ron *r, struct ron_member *m, unsigned what);
 void ron_tunnel_say(struct ron *r, struct ron_tunnel *t, unsigned what);
+void ron_tunnel_unsay(struct ron *r, struct ron_tunnel *t, unsigned what);
+bool ron_output(struct overlay *o, struct overlay_out *ret);
+
+/* ron.c */
 void ron_tunnel_fail(struct ron *r, struct ron_tunnel *t, bool unknown, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* The way to the member changed: its tunnels come up, or get another recipe. */
@@ -277,7 +283,7 @@ void ron_member_resolved(struct ron *r, instant now, struct ron_member *m,
 void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_t tunnel);
 void ron_member_unlinked(struct ron *r, instant now, struct ron_member *m);
 void ron_members_advance(struct ron *r, instant now);
-/* MEMBERS, ASK, LEAVE: for whom they are made (0: nothing to say), from whom they came. */
+/* ron_news.c: MEMBERS, ASK, LEAVE: for whom they are made (0: nothing to say), from whom they came. */
 size_t ron_news_make(struct ron *r, instant now, struct ron_member *to);
 void ron_news_heard(struct ron *r, instant now, struct ron_member *from, const uint8_t *bytes,
                     size_t size);
