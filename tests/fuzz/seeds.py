@@ -31,6 +31,23 @@ def noise():
     seed("noise", "low-order", bytes([1]) + bytes(32))
 
 
+def mtu():
+    """mtu, most, first, round trip; then steps: time, an answer, a refusal with a guess, a limit."""
+    def begin(mtu, most, first):
+        return struct.pack(">HHHB", mtu - 128, most - mtu, first - mtu, 20)
+
+    def wait(ms):
+        return struct.pack(">BH", 0, ms)
+
+    witness, probe = struct.pack(">BH", 1, 0), struct.pack(">BH", 1, 1)
+    seed("mtu", "fits", begin(1472, 1472, 1472) + wait(20) + probe)
+    seed("mtu", "hole", begin(1472, 1472, 1472) + (wait(20) + witness + wait(60)) * 9 + (wait(20) + probe) * 9)
+    seed("mtu", "dead", begin(1472, 1472, 1472) + wait(4000) * 9)
+    seed("mtu", "raise", begin(1400, 8972, 1404) + (wait(20) + probe) * 3)
+    seed("mtu", "refused", begin(1472, 1472, 1472) + wait(1) + struct.pack(">BHH", 2, 1471, 1292) + (wait(20) + probe) * 9)
+    seed("mtu", "told", begin(1472, 9000, 1472) + struct.pack(">BH", 3, 1300) + (wait(20) + probe) * 9)
+
+
 def path():
     def name(text):
         return bytes([len(text)]) + text.encode()
@@ -592,7 +609,7 @@ def i3_client():
 
 
 def main():
-    for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, noise, path, pem, recipe, record, resolvconf, ron, vnet):
+    for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, mtu, noise, path, pem, recipe, record, resolvconf, ron, vnet):
         make()
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target
