@@ -414,7 +414,7 @@ struct sim_script *sim_script_load(struct sim *sim, const char *text, size_t siz
                                    char *error, size_t error_size)
 {
     struct sim_script *s = base_calloc(1, sizeof *s);
-    char why[SIM_WHY], *copy = base_calloc(1, size + 1), *next = copy;
+    char why[SIM_WHY] = "", *copy = base_calloc(1, size + 1), *next = copy;
     struct loading load = {.script = s, .why = why, .size = sizeof why};
     bool ok = true;
     s->sim = sim;
@@ -454,6 +454,7 @@ bool sim_script_run(struct sim_script *s, char *error, size_t error_size)
     instant began = w->now;
     for (const struct sim_statement *st = s->first; st; st = st->next) {
         bool ok = true;
+        why[0] = 0;
         if (st->at != SIM_NO_TIME && began + st->at < w->now) {
             snprintf(why, sizeof why, "this time is over already");
             ok = false;
