@@ -17,7 +17,7 @@
 #define SAMPLE_STEP 8             /* members more or less until the sample changes */
 #define ALONE       (30 * SECOND) /* without any link: try all                     */
 #define WANT_FIRST  SECOND
-#define UNSAMPLED   MINUTE /* a link outside of the sample is probed so long without data */
+#define UNSAMPLED   (5 * SECOND) /* a link outside of the sample is probed so long without data */
 
 /* ---- the list ---- */
 
