@@ -291,6 +291,7 @@ def a_middlebox():
         await_way(net.alpha, NAME, "by private identifier")
         capture = net.gamma.capture("eth0")
         net.alpha.curl(f"http://{NAME}:8000/big/300000", "-o", "/dev/null")
+        net.alpha.run(["ping", "-c", "30", "-i", "0.05", NAME], check=True)
         frames = capture.frames()
         assert udp_between(frames, "10.1.0.11", "10.1.0.3") > 20, "requests pass the filter"
         assert not any(service.MARKER.encode() in f for f in frames)
