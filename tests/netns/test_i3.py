@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import socket
 
 import netlab
@@ -75,6 +76,20 @@ def join(net, host, servers, options, text=None):
     host.config["timers"] = TIMERS
 
 
+def about(host):
+    """What its module says about lab.i3."""
+    return next(o for o in host.ask("overlay")["overlays"] if o["type"] == "i3")["module"]["text"]
+
+
+def everybody_up(net, *names):
+    """Starts the hosts, and waits until they can be found."""
+    hosts = [net.hosts[name] for name in names or net.hosts]
+    for host in hosts:
+        host.up()
+    for host in hosts:
+        wait_until(lambda: re.search("public trigger [^;]* at ", about(host)), 30, lambda: about(host))
+
+
 def tunnel_text(host, name):
     """The line about the tunnel in `ocala explain NAME`."""
     return next((s["text"] for s in host.explain(name)["steps"] if s["what"] == "tunnel"), "")
@@ -92,8 +107,7 @@ def await_way(host, name, word, limit=30):
 def curl_by_one_server():
     """two daemons and one server: curl over i3, by private identifiers"""
     with network(servers={"s1": "10.1.0.11"}) as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
         await_way(net.alpha, NAME, "by private identifier")
@@ -105,8 +119,7 @@ def programs_by_a_ring():
     """four servers, three hosts: curl, ssh and ping, each way; explain tells how"""
     need("ssh", "sshd", "ssh-keygen")
     with network(hosts=("alpha", "beta", "gamma")) as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         net.beta.serve_ssh(net.alpha, "alpha.lab.i3")
         for host in (net.alpha, net.gamma):
@@ -117,9 +130,9 @@ def programs_by_a_ring():
         await_way(net.alpha, NAME, "by private identifier")
         text = tunnel_text(net.alpha, NAME)
         assert "ms" in text and "no shortcut: this host denies it" in text, text
-        about = next(o for o in net.alpha.ask("overlay")["overlays"] if o["type"] == "i3")["module"]["text"]
+        said = about(net.alpha)
         for word in ("4 servers listed", "near: 10.1.0.1", "this host is 10.1.0.1:", "public trigger", "shortcuts denied"):
-            assert word in about, about
+            assert word in said, said
         assert metric(net.alpha, "i3.inserts") >= 3
 
 
@@ -164,8 +177,7 @@ def download_while(net, disturb, name=NAME, limit=150):
 def a_server_is_killed():
     """the server that carries the download is killed in the middle: it goes on, by others"""
     with network() as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         assert net.alpha.ping(NAME)
         await_way(net.alpha, NAME, "by private identifier")
@@ -190,14 +202,12 @@ def new_address(host, address):
 def a_host_moves():
     """beta gets another address in the middle of a download: its triggers follow, TCP survives"""
     with network() as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         assert net.alpha.ping(NAME)
         await_way(net.alpha, NAME, "by private identifier")
         download_while(net, lambda: new_address(net.beta, "10.1.0.77"))
-        about = next(o for o in net.beta.ask("overlay")["overlays"] if o["type"] == "i3")["module"]["text"]
-        assert "this host is 10.1.0.77:" in about, about
+        assert "this host is 10.1.0.77:" in about(net.beta), about(net.beta)
 
 
 def udp_between(frames, source, destination):
@@ -210,8 +220,7 @@ def udp_between(frames, source, destination):
 def a_receiver_stays_anonymous():
     """beta denies shortcuts: nothing ever passes between its address and alpha's, whatever alpha allows"""
     with network(options={"alpha": {"shortcut": "allow"}, "beta": {"shortcut": "deny"}}) as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         capture = net.alpha.capture("eth0")
         net.beta.serve()
         assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
@@ -231,8 +240,7 @@ def a_receiver_stays_anonymous():
 def shortcuts_are_taken():
     """both allow shortcuts: records go straight, a move and a lost way go back to the servers"""
     with network(options={"all": {"shortcut": "allow"}}) as net:
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         assert net.alpha.ping(NAME)
         await_way(net.alpha, NAME, "by shortcut")
@@ -270,8 +278,7 @@ def behind_a_nat():
         net.router.run("echo 1 > /proc/sys/net/ipv4/ip_forward", check=True)
         net.router.run(["nft", "-f", "-"], check=True, input=NAT)
         net.delta.ip("route add default via 192.168.9.1")
-        for host in net.hosts.values():
-            host.up()
+        everybody_up(net)
         net.delta.serve()
         assert net.alpha.curl("http://delta.lab.i3:8000/marker") == service.MARKER + "\n"
         assert net.delta.ping("alpha.lab.i3")
@@ -285,7 +292,7 @@ def a_middlebox():
     with network(servers={"s1": "10.1.0.11"}, options={"beta": {"middlebox": "filter"}}, hosts=("alpha", "beta", "gamma")) as net:
         box = net.gamma.start([program("i3-filter"), "10.1.0.11:5610", "10.1.0.3:7000", "filter.lab.i3", "100000"], "filter.log")
         box.await_log("ready")
-        net.alpha.up(), net.beta.up()
+        everybody_up(net, "alpha", "beta")
         net.beta.serve()
         assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
         await_way(net.alpha, NAME, "by private identifier")
@@ -310,8 +317,7 @@ def a_stolen_trigger_costs_nothing_but_time():
         mallory.config["overlays"].clear()
         mallory.config["name"] = "beta"
         join(net, mallory, {"s1": "10.1.0.11"}, {}, secret())
-        for host in (net.alpha, net.beta, mallory):
-            host.up()
+        everybody_up(net)
         net.beta.serve()
         mallory.serve()
         for _ in range(3):
