@@ -171,15 +171,20 @@ static void strike(struct sim_event *e, struct sim_world *w)
 void sim_attack_begin(struct sim *s, struct sim_network *network, instant every, instant until,
                       unsigned kinds)
 {
-    sim_attack_free(s);
-    struct sim_attack *a = s->attack = base_calloc(1, sizeof *a);
+    if (!s->attack)
+        s->attack = base_calloc(1, sizeof *s->attack);
+    /* Not another one: what the attack before has sent still flies, from its node. */
+    struct sim_attack *a = s->attack;
+    sim_event_unset(&s->world, &a->event);
     a->event.run = strike;
+    a->seen = 0;
     a->sim = s;
     a->network = network;
     a->every = every;
     a->until = until;
     a->kinds = kinds ? kinds : (1u << SIM_ATTACK_COUNT) - 1;
     strcpy(a->node.name, "attacker");
+    a->node.number = UINT32_MAX; /* what is cut between two machines is not cut for it */
     sim_world_stream(&s->world, "attack", &a->random);
     s->net.passes = passes;
     s->net.passes_context = a;
