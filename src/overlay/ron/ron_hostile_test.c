@@ -1,0 +1,230 @@
+/* What is no member's, and what a member should not say: each ends under its name, and no route changes. */
+#include "overlay/ron/ron_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MEMBERS 4
+
+static bool all_linked(struct mesh *m)
+{
+    for (unsigned i = 0; i < m->count; i++)
+        if (mesh_links(m, i) + 1 < m->count)
+            return false;
+    return true;
+}
+
+static struct mesh *mesh_up(void)
+{
+    struct mesh *m = mesh_new(MEMBERS, 1, 1);
+    mesh_start_all(m);
+    assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+    mesh_run(m, MINUTE);
+    return m;
+}
+
+static uint64_t counted(struct mesh *m, enum ron_counter counter)
+{
+    return mesh_ron(m, 0)->count[counter];
+}
+
+/* ---- headers ---- */
+
+/* A datagram with this header comes to n0 from `from`. */
+static enum peel_result comes(struct mesh *m, const struct endpoint *from,
+                              const struct ron_header *h, size_t size, enum drop_reason *ret)
+{
+    uint8_t bytes[RON_HEADER + 40] = {0};
+    const struct recipe *on = NULL;
+    struct packet *p = packet_take(m->pool);
+    ron_header_write(h, bytes);
+    bytes[RON_HEADER] = 0xC0;
+    assert_true(packet_fill(p, bytes, size));
+    p->arrival = (struct arrival){.socket = 3, .remote = *from};
+    enum peel_result result = peel_run(&m->node[0].peel, p, &on, ret);
+    if (result == PEEL_FORWARD && !recipe_run(on, p, ret))
+        result = PEEL_DROP;
+    packet_give_back(p);
+    return result;
+}
+
+static void test_headers(void **state)
+{
+    struct mesh *m = mesh_up();
+    const uint32_t us = ron_id("n0"), n1 = ron_id("n1"), n2 = ron_id("n2"), n3 = ron_id("n3");
+    const struct endpoint *at1 = &m->node[1].at, *at2 = &m->node[2].at;
+    struct endpoint stranger;
+    assert_true(endpoint_parse("10.9.9.9:7400", 0, &stranger));
+    const size_t whole = RON_HEADER + 40;
+    const struct {
+        const char *what;
+        const struct endpoint *from;
+        struct ron_header h;
+        size_t size;
+        enum peel_result result;
+        enum drop_reason reason;
+    } cases[] = {
+        {"n1 sends to n2 through us", at1, {2, us, n2, n1}, whole, PEEL_FORWARD, 0},
+        {"n3 sends to us through n2", at2, {1, n2, us, n3}, whole, PEEL_IS_RECORD, 0},
+        {"a stranger says that it is n1",
+         &stranger,
+         {2, us, n2, n1},
+         whole,
+         PEEL_DROP,
+         DROP_WRONG_ENDPOINT},
+        {"a stranger is nobody", &stranger, {2, us, n2, 77}, whole, PEEL_DROP, DROP_WRONG_ENDPOINT},
+        {"a stranger says that it is the hop",
+         &stranger,
+         {1, n2, us, n3},
+         whole,
+         PEEL_DROP,
+         DROP_WRONG_ENDPOINT},
+        {"the hop is nobody", &stranger, {1, 77, us, n3}, whole, PEEL_DROP, DROP_WRONG_ENDPOINT},
+        {"n1 says that it is n3", at1, {2, us, n2, n3}, whole, PEEL_DROP, DROP_WRONG_ENDPOINT},
+        {"n1 is not the hop that it says",
+         at1,
+         {1, n2, us, n3},
+         whole,
+         PEEL_DROP,
+         DROP_WRONG_ENDPOINT},
+        {"another is the hop", at1, {2, n3, n2, n1}, whole, PEEL_DROP, DROP_MODULE},
+        {"to nobody", at1, {2, us, 77, n1}, whole, PEEL_DROP, DROP_NO_TUNNEL},
+        {"it went far enough", at1, {1, us, n2, n1}, whole, PEEL_DROP, DROP_HOP_LIMIT},
+        {"a header that is cut", at1, {2, us, n2, n1}, RON_HEADER - 1, PEEL_DROP, DROP_TRUNCATED},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum drop_reason reason = 0;
+        enum peel_result result = comes(m, cases[i].from, &cases[i].h, cases[i].size, &reason);
+        if (result != cases[i].result || (result == PEEL_DROP && reason != cases[i].reason))
+            fail_msg("%s: result %d, reason %d", cases[i].what, (int)result, (int)reason);
+    }
+    mesh_free(m);
+}
+
+/* ---- messages ---- */
+
+static void say_probe(struct mesh *m, unsigned from, uint8_t type, uint32_t hop, uint64_t number)
+{
+    struct ron_probe q = {.type = type, .hop = hop, .number = number, .own = 1};
+    uint8_t bytes[64];
+    mesh_say(m, from, 0, bytes, ron_probe_write(&q, bytes, sizeof bytes));
+}
+
+/* A member repeats what it said, and answers what nobody asked. */
+static void test_repeated(void **state)
+{
+    struct mesh *m = mesh_up();
+    const struct ron_member *n1 = mesh_member(m, 0, 1);
+    struct ron_measure before = n1->near.measure;
+    uint64_t flips = counted(m, RON_COUNT_FLIPS);
+    for (unsigned i = 1; i <= 100; i++) {
+        say_probe(m, 1, RON_REPLY, 0, i);
+        say_probe(m, 1, RON_ACK, 0, i);
+        say_probe(m, 1, RON_PROBE, ron_id("n2"), i);
+    }
+    assert_int_equal(counted(m, RON_COUNT_STALE_PROBE), 200);
+    assert_int_equal(counted(m, RON_COUNT_WRONG_WAY), 100);
+    assert_memory_equal(&before, &n1->near.measure, sizeof before);
+
+    uint8_t row[32];
+    struct ron_entry lie = {.id = ron_id("n2"), .rtt = 1, .forwards = true};
+    for (unsigned older = 0; older < 10; older++) {
+        struct writer w = writer_over(row, sizeof row);
+        ron_row_begin(&w, n1->row_sequence - older);
+        ron_row_add(&w, &lie);
+        ron_row_finish(&w, 1);
+        mesh_say(m, 1, 0, row, writer_size(&w));
+    }
+    assert_int_equal(counted(m, RON_COUNT_STALE_ROW), 10);
+
+    static const uint8_t unknown[] = {0x7F, 1, 2}, ask[] = {RON_ASK, 0};
+    mesh_say(m, 1, 0, unknown, sizeof unknown);
+    mesh_say(m, 1, 0, ask, sizeof ask);
+    mesh_say(m, 1, 0, "", 0);
+    assert_int_equal(counted(m, RON_COUNT_BAD_MESSAGE), 3);
+    assert_int_equal(counted(m, RON_COUNT_FLIPS), flips);
+    mesh_stop(m, 3, false);
+    mesh_run(m, MINUTE);
+    assert_false(mesh_member(m, 0, 3)->linked);
+    uint64_t no_link = counted(m, RON_COUNT_NO_LINK);
+    say_probe(m, 3, RON_PROBE, 0, 1);
+    assert_int_equal(counted(m, RON_COUNT_NO_LINK), no_link + 1);
+    mesh_free(m);
+}
+
+/* ---- names ---- */
+
+static void announce(struct mesh *m, unsigned from, const char *const *hosts, unsigned count)
+{
+    uint8_t bytes[RON_MESSAGE];
+    struct writer w = writer_over(bytes, sizeof bytes);
+    write_u8(&w, RON_MEMBERS);
+    write_u8(&w, (uint8_t)count);
+    for (unsigned i = 0; i < count; i++) {
+        struct ron_news n = {0};
+        snprintf(n.host, sizeof n.host, "%s", hosts[i]);
+        assert_true(endpoint_parse("10.9.9.9:7400", 0, &n.at));
+        ron_news_write(&w, &n);
+    }
+    mesh_say(m, from, 0, bytes, writer_size(&w));
+}
+
+/* The first of two names with one number is a member, the second is not. */
+static void test_one_number(void **state)
+{
+    static const char *const pair[] = {"gtbxq", "yicrg"};
+    struct mesh *m = mesh_up();
+    assert_int_equal(ron_id(pair[0]), ron_id(pair[1]));
+    announce(m, 1, pair, 2);
+    assert_non_null(ron_member(mesh_ron(m, 0), pair[0]));
+    assert_null(ron_member(mesh_ron(m, 0), pair[1]));
+    assert_int_equal(counted(m, RON_COUNT_ONE_NUMBER), 1);
+    mesh_free(m);
+}
+
+/* What it says of us and of those that we have a link with is not news. */
+static void test_others_names(void **state)
+{
+    static const char *const known[] = {"n0", "n2"};
+    struct mesh *m = mesh_up();
+    unsigned members = mesh_ron(m, 0)->member_count;
+    announce(m, 1, known, 2);
+    assert_int_equal(mesh_ron(m, 0)->member_count, members);
+    assert_true(endpoint_equal(&mesh_member(m, 0, 2)->direct, &m->node[2].at));
+    assert_int_equal(mesh_member(m, 0, 2)->told_count, 0);
+    mesh_free(m);
+}
+
+/* Names without end: there are so many members at most, and rumours die. */
+static void test_invented_members(void **state)
+{
+    struct mesh *m = mesh_up();
+    const struct ron *r = mesh_ron(m, 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        char name[16];
+        const char *host = name;
+        snprintf(name, sizeof name, "rumour%u", i);
+        announce(m, 1, &host, 1);
+    }
+    assert_int_equal(r->member_count, RON_MEMBERS_MAX);
+    assert_int_equal(counted(m, RON_COUNT_TOO_MANY), 2000 - (RON_MEMBERS_MAX - (MEMBERS - 1)));
+    mesh_run(m, 12 * MINUTE);
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_int_equal(mesh_ron(m, i)->member_count, MEMBERS - 1);
+    assert_true(all_linked(m));
+    assert_int_equal(mesh_hop(m, 0, 1), -1);
+    mesh_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_headers),          cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_one_number),       cmocka_unit_test(test_others_names),
+        cmocka_unit_test(test_invented_members),
+    };
+    return cmocka_run_group_tests_name("overlay_ron_hostile", tests, NULL, NULL);
+}
