@@ -66,7 +66,7 @@ static void reply(struct scene *x, uint8_t about, const uint8_t *bytes, size_t s
         p.option[0].id = m->tunnels ? m->tunnels->used : b->trigger.id;
     else
         p.option[0].trigger = b->trigger;
-    if (p.option[0].type == I3_CHALLENGE)
+    if (p.option[0].type == I3_CHALLENGE && size)
         memcpy(p.option[0].trigger.nonce, bytes, size < I3_NONCE ? size : I3_NONCE);
     if (p.option[0].type == I3_CACHE_ADDRESS || p.option[0].type == I3_FORCE_CACHE_ADDRESS)
         p.option[0].trigger.target = i3_address_of(&from);
@@ -104,7 +104,8 @@ static void probe(struct scene *x, uint8_t about, const uint8_t *bytes, size_t s
     if (!t)
         return;
     memcpy(out + 4, t->shortcut.token, I3_TOKEN);
-    memcpy(out + 4 + I3_TOKEN, bytes, size < 8 ? size : 8);
+    if (size)
+        memcpy(out + 4 + I3_TOKEN, bytes, size < 8 ? size : 8);
     struct arrival a = {.remote = address(about)};
     x->o->class->input(x->o, x->now, &a, out, sizeof out);
     if (size > 8) /* and the neighbour saw ours */

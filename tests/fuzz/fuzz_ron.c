@@ -118,9 +118,11 @@ static void step(struct scene *x, uint8_t what, const uint8_t *bytes, size_t siz
     case SAYS_BY_HOP:
         from.via_size = 16;
         memcpy(from.via, "\xCF\x01\0\0", 4);
-        memcpy(from.via + 4, bytes, size < 4 ? size : 4);
-        bytes += size < 4 ? size : 4;
-        size -= size < 4 ? size : 4;
+        if (size) {
+            memcpy(from.via + 4, bytes, size < 4 ? size : 4);
+            bytes += size < 4 ? size : 4;
+            size -= size < 4 ? size : 4;
+        }
         /* fall through */
     case SAYS:
         if (x->link[n])
