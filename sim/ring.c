@@ -4,16 +4,14 @@
  * A lookup is a packet with REQUEST_FOR_CACHE for a random identifier, from a client by a random server: right when the
  * answer names the server whose place follows the identifier among all that live.  The last bytes of the identifier,
  * which the ring does not look at, say which lookup it is: so hops are counted on the wire. */
-#include "sim/ring.h"
+#include "sim/ring_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "base/heap.h"
 #include "crypto/crypto.h"
 #include "i3/i3_server.h"
-#include "tests/support/tiny_net.h"
 
 #define PORT_I3      5610
 #define PORT_RING    6510
@@ -53,45 +51,36 @@ struct death {
     bool repaired;
 };
 
-struct world {
-    const struct ring_plan *plan;
-    struct ring_report *report;
-    struct tiny_net net;
-    struct heap timers;
-    instant now;
-    struct machine *machine; /* all that there ever are */
-    unsigned machines, most;
-    unsigned *alive, alives; /* numbers of those that live, in the order of the ring */
-    struct lookup *lookup;
-    unsigned lookups;
-    struct client *client;
-    struct death *death;
-    unsigned deaths;
-    struct i3_hash *hash;
-    uint8_t secret[CHORD_SECRET];
-};
-
-static struct endpoint address(uint8_t net, unsigned number, uint16_t port)
+struct endpoint ring_address(uint8_t net, unsigned number, uint16_t port)
 {
     return (struct endpoint){
         .ip = {4, {net, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number}},
         .port = port};
 }
 
-static unsigned number_of(const struct endpoint *e)
+unsigned ring_number_of(const struct endpoint *e)
 {
     return (unsigned)e->ip.bytes[1] << 16 | (unsigned)e->ip.bytes[2] << 8 | e->ip.bytes[3];
 }
 
-static uint32_t draw(struct world *w, uint32_t bound)
+static uint32_t draw(struct ring_world *w, uint32_t bound)
 {
     return entropy_below(&w->net.random.entropy, bound);
+}
+
+/* With pairs to measure machines have places; without, all are equally far from each other, and jitter reorders. */
+void ring_send(struct ring_world *w, const struct endpoint *from, const struct endpoint *to,
+               const void *bytes, size_t size)
+{
+    if (w->plan->pairs)
+        w->net.delay = ring_distance(w->plan->seed, from, to);
+    tiny_net_send(&w->net, w->now, from, to, bytes, size);
 }
 
 /* ---- who lives ---- */
 
 /* Where in `alive` the first place at or behind the key is. */
-static unsigned rank(const struct world *w, const struct chord_id *key)
+static unsigned rank(const struct ring_world *w, const struct chord_id *key)
 {
     unsigned low = 0, high = w->alives;
     while (low < high) {
@@ -104,37 +93,42 @@ static unsigned rank(const struct world *w, const struct chord_id *key)
     return low;
 }
 
-static struct machine *responsible(struct world *w, const struct chord_id *key)
+static struct machine *responsible(struct ring_world *w, const struct chord_id *key)
 {
     unsigned at = rank(w, key);
     return &w->machine[w->alive[at == w->alives ? 0 : at]];
 }
 
-static struct machine *any(struct world *w)
+static struct machine *any(struct ring_world *w)
 {
     return &w->machine[w->alive[draw(w, w->alives)]];
 }
 
-static unsigned number(const struct world *w, const struct machine *m)
+static unsigned number(const struct ring_world *w, const struct machine *m)
 {
     return (unsigned)(m - w->machine);
 }
 
-static void pull(struct world *w, struct machine *m)
+struct endpoint ring_any_server(struct ring_world *w)
+{
+    return ring_address(RING_NET_SERVERS, number(w, any(w)), PORT_I3);
+}
+
+static void pull(struct ring_world *w, struct machine *m)
 {
     struct i3_server_out out;
     while (i3_server_output(m->server, &out)) {
-        struct endpoint from =
-            address(10, number(w, m), out.port == I3_PORT_RING ? PORT_RING : PORT_I3);
-        tiny_net_send(&w->net, w->now, &from, &out.letter.to, out.letter.bytes, out.letter.size);
+        struct endpoint from = ring_address(RING_NET_SERVERS, number(w, m),
+                                            out.port == I3_PORT_RING ? PORT_RING : PORT_I3);
+        ring_send(w, &from, &out.letter.to, out.letter.bytes, out.letter.size);
     }
     heap_set(&w->timers, &m->timer, i3_server_deadline(m->server));
 }
 
-static void come(struct world *w)
+static void come(struct ring_world *w)
 {
     struct machine *m = &w->machine[w->machines];
-    struct i3_server_settings s = {.at = address(10, w->machines, PORT_I3),
+    struct i3_server_settings s = {.at = ring_address(RING_NET_SERVERS, w->machines, PORT_I3),
                                    .triggers = 100000,
                                    .routes = 16,
                                    .outbox = 32768,
@@ -142,10 +136,12 @@ static void come(struct world *w)
     require(w->machines < w->most);
     seeded_init(&m->random, w->plan->seed * 1000003 + w->machines);
     entropy_fill(&m->random.entropy, m->id.bytes, CHORD_ID);
-    s.chord.self = (struct chord_node){m->id, address(10, w->machines, PORT_RING)};
+    s.chord.self =
+        (struct chord_node){m->id, ring_address(RING_NET_SERVERS, w->machines, PORT_RING)};
     s.chord.secret = w->plan->secret ? w->secret : NULL;
     for (unsigned i = 0; i < 4 && w->alives; i++)
-        s.chord.seed[s.chord.seeds++] = address(10, number(w, any(w)), PORT_RING);
+        s.chord.seed[s.chord.seeds++] =
+            ring_address(RING_NET_SERVERS, number(w, any(w)), PORT_RING);
     m->server = i3_server_new(&s, w->now);
     unsigned at = rank(w, &m->id);
     memmove(&w->alive[at + 1], &w->alive[at], (w->alives - at) * sizeof *w->alive);
@@ -154,7 +150,7 @@ static void come(struct world *w)
     heap_set(&w->timers, &m->timer, w->now);
 }
 
-static void die(struct world *w)
+static void die(struct ring_world *w)
 {
     unsigned at = draw(w, w->alives);
     struct machine *m = &w->machine[w->alive[at]];
@@ -168,16 +164,17 @@ static void die(struct world *w)
 
 /* ---- clients ---- */
 
-static void send_packet(struct world *w, const struct endpoint *from, const struct i3_packet *p)
+static void send_packet(struct ring_world *w, const struct endpoint *from,
+                        const struct i3_packet *p)
 {
     uint8_t bytes[512];
     size_t size = i3_packet_write(p, bytes, sizeof bytes);
-    struct endpoint to = address(10, number(w, any(w)), PORT_I3);
+    struct endpoint to = ring_any_server(w);
     require(size);
-    tiny_net_send(&w->net, w->now, from, &to, bytes, size);
+    ring_send(w, from, &to, bytes, size);
 }
 
-static void insert(struct world *w, struct client *c)
+static void insert(struct ring_world *w, struct client *c)
 {
     struct i3_packet p = {
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &c->trigger.id, .option_count = 2};
@@ -188,16 +185,16 @@ static void insert(struct world *w, struct client *c)
     c->next = w->now + 2 * SECOND;
 }
 
-static void client_begin(struct world *w, unsigned index)
+static void client_begin(struct ring_world *w, unsigned index)
 {
     struct client *c = &w->client[index];
-    c->at = address(11, index, 10000);
+    c->at = ring_address(RING_NET_CLIENTS, index, 10000);
     c->trigger = (struct i3_trigger){.prefix = 256, .target = i3_address_of(&c->at)};
     i3_id_draw(w->hash, &w->net.random.entropy, NULL, &c->trigger.id, c->trigger.key);
     c->next = w->now + (instant)draw(w, 1000) * 10 * MILLISECOND;
 }
 
-static void client_hears(struct world *w, struct client *c, const struct i3_packet *p)
+static void client_hears(struct ring_world *w, struct client *c, const struct i3_packet *p)
 {
     const struct i3_option *o = &p->option[0];
     if (!p->option_count || (o->type != I3_CHALLENGE && o->type != I3_ACK) ||
@@ -214,9 +211,9 @@ static void client_hears(struct world *w, struct client *c, const struct i3_pack
 
 /* ---- lookups ---- */
 
-static const struct endpoint asker = {.ip = {4, {12, 0, 0, 1}}, .port = 10000};
+static const struct endpoint asker = {.ip = {4, {RING_NET_ASKER, 0, 0, 1}}, .port = 10000};
 
-static void ask(struct world *w, struct lookup *l)
+static void ask(struct ring_world *w, struct lookup *l)
 {
     struct i3_packet p = {
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &l->id, .option_count = 2};
@@ -228,7 +225,7 @@ static void ask(struct world *w, struct lookup *l)
     send_packet(w, &asker, &p);
 }
 
-static void lookup_begin(struct world *w)
+static void lookup_begin(struct ring_world *w)
 {
     struct lookup *l = &w->lookup[w->lookups];
     entropy_fill(&w->net.random.entropy, l->id.bytes, I3_RING);
@@ -238,7 +235,7 @@ static void lookup_begin(struct world *w)
     ask(w, l);
 }
 
-static struct lookup *lookup_of(struct world *w, const uint8_t *id)
+static struct lookup *lookup_of(struct ring_world *w, const uint8_t *id)
 {
     unsigned index;
     memcpy(&index, id + I3_RING, sizeof index);
@@ -246,7 +243,7 @@ static struct lookup *lookup_of(struct world *w, const uint8_t *id)
                                                                                : NULL;
 }
 
-static void lookup_hears(struct world *w, const struct i3_packet *p)
+static void lookup_hears(struct ring_world *w, const struct i3_packet *p)
 {
     const struct i3_trigger *t = &p->option[0].trigger;
     if (p->option_count != 1 || p->option[0].type != I3_CACHE_ADDRESS)
@@ -256,7 +253,7 @@ static void lookup_hears(struct world *w, const struct i3_packet *p)
     if (!l || l->answered)
         return;
     memcpy(key.bytes, t->id.bytes, CHORD_ID);
-    if (number_of(&t->target.at) != number(w, responsible(w, &key)))
+    if (ring_number_of(&t->target.at) != number(w, responsible(w, &key)))
         return;
     l->answered = true;
     w->report->with_retries++;
@@ -266,7 +263,7 @@ static void lookup_hears(struct world *w, const struct i3_packet *p)
     w->report->hops += l->hops;
 }
 
-static void count_hop(struct world *w, const struct tiny_datagram *d)
+static void count_hop(struct ring_world *w, const struct tiny_datagram *d)
 {
     const size_t id = 1 + CHORD_ID + 2 + I3_HEADER;
     if (d->size < id + I3_ID || d->bytes[0] != CHORD_ROUTE)
@@ -278,20 +275,20 @@ static void count_hop(struct world *w, const struct tiny_datagram *d)
 
 /* ---- time ---- */
 
-static void note(struct world *w, const struct tiny_datagram *d)
+static void note(struct ring_world *w, const struct tiny_datagram *d)
 {
     /* FNV-1a over what arrives, when and where. */
-    uint64_t parts[3] = {(uint64_t)d->due, number_of(&d->to), d->size};
+    uint64_t parts[3] = {(uint64_t)d->due, ring_number_of(&d->to), d->size};
     for (unsigned i = 0; i < 3; i++)
         w->report->print = (w->report->print ^ parts[i]) * UINT64_C(0x100000001b3);
 }
 
-static void arrive(struct world *w, const struct tiny_datagram *d)
+static void arrive(struct ring_world *w, const struct tiny_datagram *d)
 {
     struct i3_packet p;
-    unsigned to = number_of(&d->to);
+    unsigned to = ring_number_of(&d->to);
     note(w, d);
-    if (d->to.ip.bytes[0] == 10) {
+    if (d->to.ip.bytes[0] == RING_NET_SERVERS) {
         struct machine *m = &w->machine[to];
         if (d->to.port == PORT_RING)
             count_hop(w, d);
@@ -300,15 +297,17 @@ static void arrive(struct world *w, const struct tiny_datagram *d)
         i3_server_input(m->server, w->now, d->to.port == PORT_RING ? I3_PORT_RING : I3_PORT_CLIENTS,
                         &d->from, d->bytes, d->size);
         pull(w, m);
+    } else if (d->to.ip.bytes[0] == RING_NET_PAIRS) {
+        ring_stretch_hears(w, d);
     } else if (i3_packet_parse(d->bytes, d->size, &p) == I3_FINE) {
-        if (d->to.ip.bytes[0] == 11)
+        if (d->to.ip.bytes[0] == RING_NET_CLIENTS)
             client_hears(w, &w->client[to], &p);
         else
             lookup_hears(w, &p);
     }
 }
 
-static void pass_time(struct world *w, instant end)
+static void pass_time(struct ring_world *w, instant end)
 {
     while (w->now < end) {
         instant next = instant_min(tiny_net_next(&w->net), heap_next(&w->timers));
@@ -323,7 +322,7 @@ static void pass_time(struct world *w, instant end)
     }
 }
 
-static void look_at_deaths(struct world *w)
+static void look_at_deaths(struct ring_world *w)
 {
     for (unsigned i = 0; i < w->deaths; i++) {
         struct death *d = &w->death[i];
@@ -339,7 +338,7 @@ static void look_at_deaths(struct world *w)
     }
 }
 
-static unsigned missing(struct world *w)
+static unsigned missing(struct ring_world *w)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < w->plan->triggers; i++) {
@@ -350,7 +349,7 @@ static unsigned missing(struct world *w)
     return count;
 }
 
-static void clients_wake(struct world *w)
+static void clients_wake(struct ring_world *w)
 {
     for (unsigned i = 0; i < w->plan->triggers; i++)
         if (w->client[i].next <= w->now)
@@ -364,8 +363,14 @@ static void clients_wake(struct world *w)
     }
 }
 
+void ring_step(struct ring_world *w)
+{
+    clients_wake(w);
+    pass_time(w, w->now + REPAIR_EVERY);
+}
+
 /* Everything knows its place, and agrees with the list of who lives. */
-static bool is_formed(struct world *w)
+static bool is_formed(struct ring_world *w)
 {
     for (unsigned i = 0; i < w->alives; i++) {
         const struct chord *c = i3_server_chord(w->machine[w->alive[i]].server);
@@ -377,7 +382,7 @@ static bool is_formed(struct world *w)
     return true;
 }
 
-static void form(struct world *w)
+static void form(struct ring_world *w)
 {
     for (unsigned i = 0; i < w->plan->servers; i++) {
         come(w);
@@ -385,10 +390,8 @@ static void form(struct world *w)
     }
     for (unsigned i = 0; i < w->plan->triggers; i++)
         client_begin(w, i);
-    for (instant end = w->now + SETTLE; w->now < end;) {
-        clients_wake(w);
-        pass_time(w, w->now + REPAIR_EVERY);
-    }
+    for (instant end = w->now + SETTLE; w->now < end;)
+        ring_step(w);
     w->report->formed = is_formed(w) && !missing(w);
 }
 
@@ -398,7 +401,7 @@ static unsigned due(unsigned events, unsigned done, unsigned all)
     return (unsigned)((uint64_t)events * done / all);
 }
 
-static void watch(struct world *w)
+static void watch(struct ring_world *w)
 {
     const struct ring_plan *plan = w->plan;
     unsigned replaced = plan->servers * plan->churn / 100, steps = plan->seconds * 10,
@@ -412,8 +415,7 @@ static void watch(struct world *w)
         }
         while (w->lookups < due(plan->lookups * plan->seconds, step, steps))
             lookup_begin(w);
-        clients_wake(w);
-        pass_time(w, w->now + REPAIR_EVERY);
+        ring_step(w);
         look_at_deaths(w);
         if (step % 10 == 0) {
             w->report->trigger_seconds += plan->triggers;
@@ -421,8 +423,7 @@ static void watch(struct world *w)
         }
     }
     for (unsigned step = 0; step < REST; step++) {
-        clients_wake(w);
-        pass_time(w, w->now + REPAIR_EVERY);
+        ring_step(w);
         look_at_deaths(w);
     }
     w->report->missing_at_end = missing(w);
@@ -430,7 +431,7 @@ static void watch(struct world *w)
 
 void ring_run(const struct ring_plan *plan, struct ring_report *ret)
 {
-    struct world w = {.plan = plan, .report = ret, .now = SECOND};
+    struct ring_world w = {.plan = plan, .report = ret, .now = SECOND};
     *ret = (struct ring_report){.print = UINT64_C(0xcbf29ce484222325)};
     w.most = plan->servers + plan->servers * plan->churn / 100;
     w.machine = base_calloc(w.most, sizeof *w.machine);
@@ -441,9 +442,11 @@ void ring_run(const struct ring_plan *plan, struct ring_report *ret)
     w.hash = i3_hash_new();
     tiny_net_init(&w.net, plan->seed);
     w.net.delay = 20 * MILLISECOND;
-    w.net.jitter = 60 * MILLISECOND;
+    w.net.jitter = plan->pairs ? 0 : 60 * MILLISECOND;
     entropy_fill(&w.net.random.entropy, w.secret, sizeof w.secret);
     form(&w);
+    if (plan->pairs)
+        ring_stretch_measure(&w);
     uint64_t before = w.net.sent;
     watch(&w);
     ret->deaths = w.deaths;

@@ -14,6 +14,16 @@ struct ring_plan {
     unsigned triggers; /* that clients keep refreshed                                  */
     unsigned lookups;  /* a second                                                     */
     bool secret;       /* the ring has one: triggers are copied                        */
+    unsigned pairs;    /* of clients whose latency stretch is measured before that     */
+    unsigned samples;  /* servers that a client which samples measures                 */
+};
+
+/* How much longer a packet takes by i3 than straight, in thousandths, over both directions of all pairs.  Sampling and
+ * caching are bits. */
+enum ring_way { RING_CACHING = 1, RING_SAMPLING = 2, RING_WAYS = 4 };
+struct ring_stretch {
+    unsigned packets; /* that arrived, of two for each pair */
+    unsigned median, ninetieth;
 };
 
 struct ring_report {
@@ -29,7 +39,8 @@ struct ring_report {
     uint64_t datagrams;
     double datagrams_a_server_second;
     uint64_t print; /* of all datagrams: the same plan gives the same one */
-    bool formed;    /* all knew their place before it began */
+    struct ring_stretch stretch[RING_WAYS];
+    bool formed; /* all knew their place before it began */
 };
 
 void ring_run(const struct ring_plan *plan, struct ring_report *ret);

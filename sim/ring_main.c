@@ -16,8 +16,13 @@ static const char usage[] =
     "  --lookups N    a second (50)\n"
     "  --seed N       (1)\n"
     "  --secret       the ring has a secret: triggers are copied to successors\n"
+    "  --stretch N    pairs of clients whose packets are timed, by i3 and straight; machines then\n"
+    "                 have places on a plane, and are as far from each other as these (0)\n"
+    "  --samples N    servers whose distance a client measures for that, at most 32 (8)\n"
     "  --check        fail unless 99 % of lookups succeed within three tries, hops are what Chord\n"
-    "                 promises, all deaths are repaired, and no trigger is missing in the end\n"
+    "                 promises, all deaths are repaired, no trigger is missing in the end, and\n"
+    "                 caching shortens the median way, sampling as well once more, by a tenth "
+    "each\n"
     "  --twice        run it twice; both must be the same datagram by datagram\n";
 
 static bool read_number(const char *text, unsigned *ret)
@@ -51,11 +56,37 @@ static double share(uint64_t part, uint64_t all)
     return all ? (double)part / (double)all : 1;
 }
 
+/* By more than chance would make of it. */
+static bool is_shorter(const struct ring_stretch *a, const struct ring_stretch *b)
+{
+    return (uint64_t)a->median * 10 < (uint64_t)b->median * 9;
+}
+
+static bool is_stretch_good(const struct ring_plan *plan, const struct ring_stretch *s)
+{
+    for (unsigned way = 0; way < RING_WAYS; way++)
+        if (s[way].packets != 2 * plan->pairs)
+            return false;
+    return is_shorter(&s[RING_CACHING | RING_SAMPLING], &s[RING_CACHING]) &&
+           is_shorter(&s[RING_CACHING], &s[0]);
+}
+
 static bool is_good(const struct ring_plan *plan, const struct ring_report *r)
 {
     double hops = share(r->hops, r->at_once);
     return r->formed && share(r->with_retries, r->lookups) >= 0.99 &&
-           hops <= half_log2(plan->servers) + 2 && r->repaired == r->deaths && !r->missing_at_end;
+           hops <= half_log2(plan->servers) + 2 && r->repaired == r->deaths && !r->missing_at_end &&
+           (!plan->pairs || is_stretch_good(plan, r->stretch));
+}
+
+static void print_stretch(const struct ring_plan *plan, const struct ring_stretch *s)
+{
+    static const char *const name[RING_WAYS] = {"neither", "caching", "sampling", "both"};
+    printf("\"stretch\": {\"pairs\": %u, \"samples\": %u", plan->pairs, plan->samples);
+    for (unsigned way = 0; way < RING_WAYS; way++)
+        printf(", \"%s\": {\"packets\": %u, \"median\": %.2f, \"ninetieth\": %.2f}", name[way],
+               s[way].packets, s[way].median / 1000.0, s[way].ninetieth / 1000.0);
+    printf("}, ");
 }
 
 static void print(const struct ring_plan *plan, const struct ring_report *r)
@@ -71,6 +102,8 @@ static void print(const struct ring_plan *plan, const struct ring_report *r)
            r->repair_most_s, plan->triggers);
     printf("\"share_missing\": %.5f, \"missing_at_end\": %u, ",
            share(r->missing_seconds, r->trigger_seconds), r->missing_at_end);
+    if (plan->pairs)
+        print_stretch(plan, r->stretch);
     printf("\"datagrams\": %llu, \"datagrams_a_server_second\": %.1f, \"print\": \"%016llx\"}\n",
            (unsigned long long)r->datagrams, r->datagrams_a_server_second,
            (unsigned long long)r->print);
@@ -83,6 +116,8 @@ static unsigned *number_option(struct ring_plan *plan, const char *word, unsigne
            : !strcmp(word, "--seconds")  ? &plan->seconds
            : !strcmp(word, "--triggers") ? &plan->triggers
            : !strcmp(word, "--lookups")  ? &plan->lookups
+           : !strcmp(word, "--stretch")  ? &plan->pairs
+           : !strcmp(word, "--samples")  ? &plan->samples
            : !strcmp(word, "--seed")     ? seed
                                          : NULL;
 }
@@ -90,7 +125,7 @@ static unsigned *number_option(struct ring_plan *plan, const char *word, unsigne
 int main(int argc, char **argv)
 {
     struct ring_plan plan = {
-        .servers = 100, .churn = 10, .seconds = 60, .triggers = 1000, .lookups = 50};
+        .servers = 100, .churn = 10, .seconds = 60, .triggers = 1000, .lookups = 50, .samples = 8};
     struct ring_report report, again;
     unsigned seed = 1;
     bool check = false, twice = false;
@@ -109,6 +144,10 @@ int main(int argc, char **argv)
     if (plan.servers < 4 || plan.servers > 1000000 || plan.churn > 90 || !plan.seconds) {
         fputs("ocala-sim-ring: 4 to 1000000 servers, at most 90 percent, at least one second\n",
               stderr);
+        return 2;
+    }
+    if (plan.pairs > 10000 || !plan.samples || plan.samples > 32) {
+        fputs("ocala-sim-ring: at most 10000 pairs, 1 to 32 samples\n", stderr);
         return 2;
     }
     plan.seed = seed;
