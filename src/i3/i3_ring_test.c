@@ -90,25 +90,33 @@ static void lossy(void **state)
     i3_ring_free(r);
 }
 
+/* A trigger of `host` that leads to `end`, and that another server has. */
+static struct i3_trigger chained(struct i3_ring *r, const struct endpoint *host,
+                                 struct i3_trigger *end)
+{
+    struct i3_hash *h = i3_hash_new();
+    struct i3_trigger chain;
+    do {
+        chain = drawn(r, host);
+        i3_hash_id(h, I3_LEFT, &end->id, i3_id_key(&chain.id));
+        chain.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &end->id};
+    } while (i3_ring_owner(r, &chain.id) == i3_ring_owner(r, &end->id));
+    i3_hash_free(h);
+    return chain;
+}
+
 /* A chain of triggers whose identifiers are at different servers; then straight between servers, once they were told. */
 static void chains(void **state)
 {
     struct i3_ring *r = formed(6, 6, NULL);
     struct endpoint alice = i3_ring_client(0), bob = i3_ring_client(1);
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger end = drawn(r, &bob), chain;
-    do {
-        chain = drawn(r, &bob);
-        i3_hash_id(h, I3_LEFT, &end.id, i3_id_key(&chain.id));
-        chain.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &end.id};
-    } while (i3_ring_owner(r, &chain.id) == i3_ring_owner(r, &end.id));
+    struct i3_trigger end = drawn(r, &bob), chain = chained(r, &bob, &end);
     assert_true(i3_ring_insert(r, &bob, 0, &end));
     assert_true(i3_ring_insert(r, &bob, 1, &chain));
     for (unsigned i = 0; i < 5; i++)
         assert_true(i3_ring_data(r, &alice, 2, &chain.id, &bob, "around"));
     const struct i3_counters *c = i3_server_counters(r->server[i3_ring_owner(r, &chain.id)].server);
     assert_int_equal(c->forwarded, 4); /* all but the first */
-    i3_hash_free(h);
     i3_ring_free(r);
 }
 
@@ -117,19 +125,12 @@ static void push_back_between_servers(void **state)
 {
     struct i3_ring *r = formed(6, 7, NULL);
     struct endpoint alice = i3_ring_client(0), bob = i3_ring_client(1);
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger end = drawn(r, &bob), chain;
-    do {
-        chain = drawn(r, &bob);
-        i3_hash_id(h, I3_LEFT, &end.id, i3_id_key(&chain.id));
-        chain.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &end.id};
-    } while (i3_ring_owner(r, &chain.id) == i3_ring_owner(r, &end.id));
+    struct i3_trigger end = drawn(r, &bob), chain = chained(r, &bob, &end);
     assert_true(i3_ring_insert(r, &bob, 1, &chain));
     struct i3_server *first = r->server[i3_ring_owner(r, &chain.id)].server;
     for (unsigned i = 0; i < 4 && i3_server_has(first, r->now, &chain.id); i++)
         i3_ring_data(r, &alice, 2, &chain.id, &alice, "nobody");
     assert_false(i3_server_has(first, r->now, &chain.id));
-    i3_hash_free(h);
     i3_ring_free(r);
 }
 
