@@ -180,6 +180,29 @@ static void unknown_labels_get_few_answers(void **state)
     net_done(&net);
 }
 
+/* PATH_ERROR is longer than the shortest records: to those there is none. */
+static void no_answer_is_longer_than_its_record(void **state)
+{
+    struct net net;
+    struct tape tape;
+    net_init(&net, 4);
+    struct box *beta = box_new(&net, "beta", "east", NULL);
+    tape_start(&tape, &net);
+    box_start(beta);
+    const uint8_t record[ERROR_SIZE] = {WIRE_RECORD, 1, 16, 0, 1, 2, 3};
+    const struct arrival from = {.remote = stranger(5)};
+    for (size_t size = RECORD_HEADER; size < ERROR_SIZE; size++) {
+        path_unknown_label(beta->e, net.now, 0, &from, record, size);
+        box_pump(beta);
+    }
+    assert_int_equal(tape_count(&tape, beta, WIRE_ERROR), 0);
+    path_unknown_label(beta->e, net.now, 0, &from, record, ERROR_SIZE);
+    box_pump(beta);
+    assert_int_equal(tape_count(&tape, beta, WIRE_ERROR), 1);
+    tape_stop(&tape, &net);
+    net_done(&net);
+}
+
 static unsigned lines(const char *text)
 {
     unsigned n = 0;
@@ -529,6 +552,7 @@ int main(void)
         cmocka_unit_test(anybody_floods_where_there_is_no_secret),
         cmocka_unit_test(one_address_with_a_cookie_gets_its_share),
         cmocka_unit_test(unknown_labels_get_few_answers),
+        cmocka_unit_test(no_answer_is_longer_than_its_record),
         cmocka_unit_test(the_log_is_not_flooded),
         cmocka_unit_test(what_waits_in_halves_is_bounded),
         cmocka_unit_test(an_initiator_pushes_out_only_its_own_halves),
