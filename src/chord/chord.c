@@ -363,6 +363,12 @@ const struct chord_counters *chord_counters(const struct chord *c)
     return &c->counters;
 }
 
+struct chord_gauges chord_gauges(const struct chord *c)
+{
+    return (struct chord_gauges){
+        .nodes = c->nodes, .candidates = c->candidates, .settled = c->settled};
+}
+
 const struct chord_node *chord_self(const struct chord *c)
 {
     return &c->self;

@@ -59,8 +59,17 @@ struct chord_settings {
     struct entropy *entropy;
 };
 
+#define CHORD_COUNTERS(X)                                                                          \
+    X(routed, "packets passed on towards the server that is responsible")                          \
+    X(delivered, "packets that came over the ring for this server")                                \
+    X(found, "answers to who is responsible")                                                      \
+    X(joined, "nodes that answered and were taken in")                                             \
+    X(lost, "nodes that stopped answering")
+
 struct chord_counters {
-    uint64_t routed, delivered, found, joined, lost; /* lost: nodes that stopped answering */
+#define CHORD_COUNTER_FIELD(name, text) uint64_t name;
+    CHORD_COUNTERS(CHORD_COUNTER_FIELD)
+#undef CHORD_COUNTER_FIELD
     uint64_t drops[CHORD_DROP_COUNT];
 };
 
@@ -103,6 +112,19 @@ struct chord_view {
 };
 unsigned chord_nodes(const struct chord *c, struct chord_view *out, unsigned room);
 const struct chord_counters *chord_counters(const struct chord *c);
+
+/* What there is just now. */
+#define CHORD_GAUGES(X)                                                                            \
+    X(nodes, "nodes that are known and answer")                                                    \
+    X(candidates, "nodes that were named and have not answered yet")                               \
+    X(settled, "1 when the server knows its place, else 0")
+
+struct chord_gauges {
+#define CHORD_GAUGE_FIELD(name, text) uint64_t name;
+    CHORD_GAUGES(CHORD_GAUGE_FIELD)
+#undef CHORD_GAUGE_FIELD
+};
+struct chord_gauges chord_gauges(const struct chord *c);
 const struct chord_node *chord_self(const struct chord *c);
 
 #endif

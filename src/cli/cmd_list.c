@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/field.h"
 #include "cli/list.h"
@@ -193,6 +194,28 @@ int cli_drops(struct cli *cli, int argc, char **argv)
     return status;
 }
 
+/* The name as Prometheus takes it: "ocala_" and what is no letter or digit as "_". */
+static void print_prometheus_name(const char *name)
+{
+    fputs("ocala_", stdout);
+    for (; *name; name++)
+        putchar(strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *name)
+                    ? *name
+                    : '_');
+}
+
+static bool print_prometheus(const json_t *result)
+{
+    const char *name;
+    json_t *value, *metrics = json_object_get(result, "metrics");
+    json_object_foreach(metrics, name, value)
+    {
+        print_prometheus_name(name);
+        printf(" %lld\n", field_number(metrics, name));
+    }
+    return true;
+}
+
 static bool print_metrics(const json_t *result)
 {
     const char *key;
@@ -209,5 +232,6 @@ static bool print_metrics(const json_t *result)
 
 int cli_metrics(struct cli *cli, int argc, char **argv)
 {
-    return list(cli, argc, argv, "metrics", print_metrics);
+    bool prometheus = cli_take_flag(&argc, argv, "--prometheus");
+    return list(cli, argc, argv, "metrics", prometheus ? print_prometheus : print_metrics);
 }

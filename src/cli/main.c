@@ -25,7 +25,7 @@ static const struct cli_command commands[] = {
      "run a server of the i3 overlay (`ocala i3-server --help`)"},
     {"log", cli_log, "[LEVEL | AREA=LEVEL]...", "how much the daemon logs; with words: set it"},
     {"drops", cli_drops, "[--all]", "dropped packets by reason"},
-    {"metrics", cli_metrics, "", "all counters"},
+    {"metrics", cli_metrics, "[--prometheus]", "all counters"},
     {"key new", cli_key_new, "[--network] [FILE]",
      "make an identity key, or the secret of a network; prints the public key"},
     {"key show", cli_key_show, "[--seen] [FILE]",

@@ -83,6 +83,18 @@ static struct asker *asker_find(struct program *p, uint64_t id)
     return NULL;
 }
 
+static void add_metric(void *context, const char *name, uint64_t value)
+{
+    json_object_set_new(context, name, json_integer((json_int_t)value));
+}
+
+static json_t *metrics(const struct program *p)
+{
+    json_t *all = json_object();
+    daemon_i3_metrics(p->i3, add_metric, all);
+    return json_pack("{s:o}", "metrics", all);
+}
+
 static void answer(struct program *p, const struct control_out *o)
 {
     struct text t;
@@ -92,6 +104,9 @@ static void answer(struct program *p, const struct control_out *o)
         daemon_i3_describe(p->i3, &t);
         control_reply(p->control, clock_now(), o->client, o->serial,
                       json_loads(p->description, 0, NULL), false);
+        break;
+    case CONTROL_METRICS:
+        control_reply(p->control, clock_now(), o->client, o->serial, metrics(p), false);
         break;
     case CONTROL_VERSION:
         control_reply(p->control, clock_now(), o->client, o->serial,
@@ -104,7 +119,8 @@ static void answer(struct program *p, const struct control_out *o)
         break;
     default:
         control_fail(p->control, clock_now(), o->client, o->serial, CONTROL_ERROR_FAILED,
-                     "this is a server of i3 and no daemon", "it knows i3, version and stop");
+                     "this is a server of i3 and no daemon",
+                     "it knows i3, metrics, version and stop");
     }
 }
 

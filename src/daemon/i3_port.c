@@ -1,6 +1,7 @@
 /* The engine between two sockets: what comes in on one leaves by either, a message of the kernel at a time. */
 #include "daemon/i3_port.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,6 +187,18 @@ static void describe_nodes(const struct daemon_i3 *i, instant now, struct text *
     text_add(json, "]");
 }
 
+static struct i3_socket_counters both_sockets(const struct daemon_i3 *i)
+{
+    struct i3_socket_counters sum = {0};
+    for (unsigned port = 0; port < SOCKETS; port++) {
+        const struct i3_socket_counters *more = i3_socket_counters(i->socket[port]);
+        sum.sent += more->sent;
+        sum.failed += more->failed;
+        sum.cut += more->cut;
+    }
+    return sum;
+}
+
 static void describe_counters(const struct daemon_i3 *i, struct text *json)
 {
     const struct i3_counters *c = i3_server_counters(i->server);
@@ -195,17 +208,11 @@ static void describe_counters(const struct daemon_i3 *i, struct text *json)
     text_add(json, "\"" #name "\": %llu, ", (unsigned long long)c->name);
     I3_COUNTERS(ADD_COUNTER)
 #undef ADD_COUNTER
-    text_add(json, "\"ring_routed\": %llu, \"ring_delivered\": %llu, ",
-             (unsigned long long)ring->routed, (unsigned long long)ring->delivered);
-    text_add(json, "\"ring_joined\": %llu, \"ring_lost\": %llu, ", (unsigned long long)ring->joined,
-             (unsigned long long)ring->lost);
-    struct i3_socket_counters sum = {0};
-    for (unsigned port = 0; port < SOCKETS; port++) {
-        const struct i3_socket_counters *more = i3_socket_counters(i->socket[port]);
-        sum.sent += more->sent;
-        sum.failed += more->failed;
-        sum.cut += more->cut;
-    }
+#define ADD_COUNTER(name, about)                                                                   \
+    text_add(json, "\"ring_" #name "\": %llu, ", (unsigned long long)ring->name);
+    CHORD_COUNTERS(ADD_COUNTER)
+#undef ADD_COUNTER
+    struct i3_socket_counters sum = both_sockets(i);
     text_add(json, "\"sent\": %llu, \"send_failed\": %llu, \"cut\": %llu}, \"drops\": {",
              (unsigned long long)sum.sent, (unsigned long long)sum.failed,
              (unsigned long long)sum.cut);
@@ -238,4 +245,50 @@ void daemon_i3_describe(const struct daemon_i3 *i, struct text *json)
     text_add(json, ", ");
     describe_counters(i, json);
     text_add(json, "}");
+}
+
+static void drops_metrics(const struct daemon_i3 *i,
+                          void (*add)(void *context, const char *name, uint64_t value),
+                          void *context)
+{
+    const struct i3_counters *c = i3_server_counters(i->server);
+    const struct chord_counters *ring = chord_counters(i3_server_chord(i->server));
+    char name[64];
+    for (unsigned k = 0; k < I3_DROP_COUNT; k++) {
+        snprintf(name, sizeof name, "i3_server.drop.%s", i3_drop_name((enum i3_drop)k));
+        add(context, name, c->drops[k]);
+    }
+    for (unsigned k = 0; k < CHORD_DROP_COUNT; k++) {
+        snprintf(name, sizeof name, "i3_ring.drop.%s", chord_drop_name((enum chord_drop)k));
+        add(context, name, ring->drops[k]);
+    }
+}
+
+void daemon_i3_metrics(const struct daemon_i3 *i,
+                       void (*add)(void *context, const char *name, uint64_t value), void *context)
+{
+    const struct chord *chord = i3_server_chord(i->server);
+    const struct i3_counters *c = i3_server_counters(i->server);
+    const struct chord_counters *ring = chord_counters(chord);
+    const struct i3_table_gauges table = i3_server_gauges(i->server);
+    const struct chord_gauges place = chord_gauges(chord);
+    const struct i3_socket_counters sockets = both_sockets(i);
+#define ADD_SERVER(name, about) add(context, "i3_server." #name, c->name);
+    I3_COUNTERS(ADD_SERVER)
+#undef ADD_SERVER
+#define ADD_TABLE(name, about) add(context, "i3_server." #name, table.name);
+    I3_TABLE_GAUGES(ADD_TABLE)
+#undef ADD_TABLE
+#define ADD_RING(name, about) add(context, "i3_ring." #name, ring->name);
+    CHORD_COUNTERS(ADD_RING)
+#undef ADD_RING
+#define ADD_PLACE(name, about) add(context, "i3_ring." #name, place.name);
+    CHORD_GAUGES(ADD_PLACE)
+#undef ADD_PLACE
+    add(context, "i3_server.most_triggers", i->settings.triggers);
+    add(context, "i3_server.uptime_s", (uint64_t)((clock_now() - i->started) / SECOND));
+    add(context, "i3_server.sent", sockets.sent);
+    add(context, "i3_server.send_failed", sockets.failed);
+    add(context, "i3_server.cut", sockets.cut);
+    drops_metrics(i, add, context);
 }

@@ -38,6 +38,9 @@ void daemon_i3_stop(struct daemon_i3 *i); /* accepts NULL */
 void daemon_i3_free(struct daemon_i3 *i); /* accepts NULL */
 /* A JSON object. */
 void daemon_i3_describe(const struct daemon_i3 *i, struct text *json);
+/* All counters and gauges, named as in `metrics` (doc/protocol/control.md). */
+void daemon_i3_metrics(const struct daemon_i3 *i,
+                       void (*add)(void *context, const char *name, uint64_t value), void *context);
 
 /* ---- i3_options.c ---- */
 

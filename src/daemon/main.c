@@ -218,6 +218,15 @@ static const char *owner_i3(void *self)
     return t.cut ? NULL : d->i3_text;
 }
 
+static void owner_add_metrics(void *self,
+                              void (*add)(void *context, const char *name, uint64_t value),
+                              void *context)
+{
+    const struct daemon *d = self;
+    if (d->i3)
+        daemon_i3_metrics(d->i3, add, context);
+}
+
 static const char *owner_log_set(void *self, const char *setting)
 {
     const char *fault = daemon_log_set(setting);
@@ -273,7 +282,8 @@ static int make_host(struct daemon *d, char *err, size_t size)
                                .log_set = owner_log_set,
                                .status = owner_status,
                                .dns = owner_dns,
-                               .i3 = owner_i3};
+                               .i3 = owner_i3,
+                               .add_metrics = owner_add_metrics};
     /* The programs of --run are in a namespace of their own, where nothing can be asked. */
     if (d->helper)
         owner.address_in_use = owner_address_in_use;

@@ -346,6 +346,11 @@ static void add_module_metrics(const struct overlay *o, json_t *m)
     }
 }
 
+static void add_metric(void *context, const char *name, uint64_t value)
+{
+    json_object_set_new(context, name, json_integer((json_int_t)value));
+}
+
 json_t *describe_metrics(struct host *h)
 {
     struct drop_counters sum = all_drops(h);
@@ -374,6 +379,8 @@ json_t *describe_metrics(struct host *h)
     json_object_set_new(m, "path.openings", json_integer(count.opens));
     json_object_set_new(m, "handle.handles", json_integer(handle_count(h->handles)));
     json_object_set_new(m, "host.waiting_packets", json_integer(h->waiting));
+    if (h->owner.add_metrics)
+        h->owner.add_metrics(h->owner.self, add_metric, m);
     return m;
 }
 

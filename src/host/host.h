@@ -178,6 +178,9 @@ struct host_owner {
     const char *(*dns)(void *self);
     /* The i3 server of this process, for `i3`; NULL when there is none. */
     const char *(*i3)(void *self);
+    /* More numbers for `metrics`: calls `add` for each. */
+    void (*add_metrics)(void *self, void (*add)(void *context, const char *name, uint64_t value),
+                        void *context);
     /* Does a program still have a connection to a handle's address?  Then it is not given to another host. */
     bool (*address_in_use)(void *self, const struct ip_address *address);
 };

@@ -322,6 +322,11 @@ unsigned i3_server_triggers(const struct i3_server *s)
     return i3_table_count(s->table);
 }
 
+struct i3_table_gauges i3_server_gauges(const struct i3_server *s)
+{
+    return i3_table_gauges(s->table);
+}
+
 bool i3_server_owns(const struct i3_server *s, const struct i3_id *id)
 {
     struct chord_id key = i3_ring_key(id);

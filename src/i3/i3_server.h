@@ -9,6 +9,7 @@
 #define OCALA_I3_SERVER_H
 
 #include "chord/chord.h"
+#include "i3/i3_table.h"
 #include "i3/i3_wire.h"
 
 #define I3_LIFETIME                                                                                \
@@ -113,6 +114,7 @@ bool i3_server_output(struct i3_server *s, struct i3_server_out *ret);
 const struct i3_counters *i3_server_counters(const struct i3_server *s);
 const struct chord *i3_server_chord(const struct i3_server *s);
 unsigned i3_server_triggers(const struct i3_server *s);
+struct i3_table_gauges i3_server_gauges(const struct i3_server *s);
 /* Is the server responsible for the identifier, and does it have a trigger that matches? */
 bool i3_server_owns(const struct i3_server *s, const struct i3_id *id);
 bool i3_server_has(struct i3_server *s, instant now, const struct i3_id *id);

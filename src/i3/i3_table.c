@@ -35,6 +35,7 @@ struct i3_table {
     uint8_t group_key[16], client_key[16];
     struct piece **slot;
     unsigned slots, groups; /* slots: a power of two */
+    unsigned chains, limited;
     struct piece **slab;
     unsigned slabs;
     struct piece *unused; /* linked by in_group */
@@ -98,6 +99,8 @@ static struct piece *piece_take(struct i3_table *t)
 
 static void piece_give_back(struct i3_table *t, struct piece *p)
 {
+    t->chains -= p->kept.target.type == I3_TO_STACK;
+    t->limited -= p->kept.limit != NULL;
     piece_done(p);
     if (p->client < I3_CLIENTS)
         t->client[p->client]--;
@@ -298,6 +301,8 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
         return result;
     struct piece *p = piece_take(t);
     fill(p, now, trigger, proven);
+    t->chains += p->kept.target.type == I3_TO_STACK;
+    t->limited += p->kept.limit != NULL;
     if (last) {
         last->kept.next = &p->kept;
     } else if (!link_identifier(t, p)) {
@@ -400,6 +405,12 @@ instant i3_table_next(const struct i3_table *t)
 unsigned i3_table_count(const struct i3_table *t)
 {
     return t->count;
+}
+
+struct i3_table_gauges i3_table_gauges(const struct i3_table *t)
+{
+    return (struct i3_table_gauges){
+        .triggers = t->count, .groups = t->groups, .chains = t->chains, .limited = t->limited};
 }
 
 void i3_table_walk_begin(struct i3_table *t)

@@ -60,6 +60,20 @@ unsigned i3_table_expire(struct i3_table *t, instant now, unsigned most);
 instant i3_table_next(const struct i3_table *t);
 unsigned i3_table_count(const struct i3_table *t);
 
+/* What there is just now. */
+#define I3_TABLE_GAUGES(X)                                                                         \
+    X(triggers, "triggers kept")                                                                   \
+    X(groups, "groups of identifiers with the same first 16 bytes")                                \
+    X(chains, "triggers that point to identifiers")                                                \
+    X(limited, "triggers that let only so much through")
+
+struct i3_table_gauges {
+#define I3_TABLE_GAUGE_FIELD(name, text) uint64_t name;
+    I3_TABLE_GAUGES(I3_TABLE_GAUGE_FIELD)
+#undef I3_TABLE_GAUGE_FIELD
+};
+struct i3_table_gauges i3_table_gauges(const struct i3_table *t);
+
 /* One after the other, the least recently refreshed first; NULL at the end.  Triggers may come and go in between: those
  * that are refreshed are met again. */
 void i3_table_walk_begin(struct i3_table *t);

@@ -106,6 +106,7 @@ class Replies(DaemonCase):
         self.assertIn("garbage 0 not a record", self.shows("drops", "--all"))
         self.assertEqual(self.shows("key", "list"), "NAME HOW VOUCHER KEY\na.b.c vouched g.b.c K")
         self.assertEqual(self.shows("metrics"), "path_records_in 5\nx 0")
+        self.assertEqual(self.shows("metrics", "--prometheus"), "ocala_path_records_in 5\nocala_x 0")
         self.assertEqual(self.shows("config", "show"), "name: 'a'")
 
     def test_dns(self):

@@ -42,6 +42,11 @@ class Net:
         done = machine.run([program("ocala"), "--socket", machine.file("i3-control"), "--json", "i3"], check=True)
         return json.loads(done.stdout)
 
+    def metrics(self, name):
+        machine = self.server(name)
+        done = machine.run([program("ocala"), "--socket", machine.file("i3-control"), "--json", "metrics"], check=True)
+        return json.loads(done.stdout)["metrics"]
+
     def knows(self, name, others):
         state = self.ask(name)
         return state["settled"] and {node["at"].split(":")[0] for node in state["nodes"]} == {
@@ -112,6 +117,10 @@ def any_server_reaches_any_trigger(net):
                 net.reaches(other, ident, bob, f"by-{by}-and-{other}")
         triggers = [net.ask(name)["triggers"] for name in NAMES]
         assert sum(triggers) == 4, f"{triggers} triggers at the servers"
+        metrics = [net.metrics(name) for name in NAMES]
+        assert sum(m["i3_server.triggers"] for m in metrics) == 4 and sum(m["i3_server.inserted"] for m in metrics) == 4
+        assert all(m["i3_ring.nodes"] == 3 and m["i3_ring.settled"] == 1 for m in metrics), metrics
+        assert sum(m["i3_server.delivered"] for m in metrics) >= 16 and sum(m["i3_ring.delivered"] for m in metrics) > 0
 
 
 @case
@@ -199,6 +208,10 @@ def inside_the_daemon(net):
         net.reaches("two", ident, bob, "by two")
         net.reaches("one", ident, bob, "by one")
         assert one.ask("i3")["counters"]["received"] > 0
+        metrics = one.ask("metrics")["metrics"]
+        assert metrics["i3_server.received"] > 0 and metrics["i3_ring.nodes"] == 1
+        assert metrics["i3_server.delivered"] + net.metrics("two")["i3_server.delivered"] >= 2
+        assert metrics["drop.garbage"] >= 0, "the daemon's own are there too"
     finally:
         for process in net.receivers:
             process.end()
