@@ -42,7 +42,7 @@ struct chord {
     struct endpoint seed[CHORD_SEEDS_MAX];
     unsigned seeds;
     bool closed; /* the ring has a secret */
-    uint8_t secret[CHORD_SECRET];
+    struct crypto_hmac_key secret;
     unsigned per_address;
     struct entropy *entropy;
 
@@ -64,9 +64,9 @@ struct chord {
     struct chord_counters counters;
 };
 
-static inline const uint8_t *ring_secret(const struct chord *c)
+static inline const struct crypto_hmac_key *ring_secret(const struct chord *c)
 {
-    return c->closed ? c->secret : NULL;
+    return c->closed ? &c->secret : NULL;
 }
 
 void chord_drop(struct chord *c, enum chord_drop reason);

@@ -522,9 +522,11 @@ static void circles_end(void **state)
     until_agreed(r, 10);
     m.node.id = chord_self(r->server[1].chord)->id;
     uint8_t key[CHORD_SECRET];
+    struct crypto_hmac_key prepared;
     crypto_hkdf_expand(secret, "ocala chord", 11, key, sizeof key);
+    crypto_hmac_key(key, sizeof key, &prepared);
     m.hops = 0; /* it went its way before it came here */
-    size = chord_message_write(&m, key, bytes, sizeof bytes);
+    size = chord_message_write(&m, &prepared, bytes, sizeof bytes);
     assert_false(chord_input(r->server[0].chord, r->now, &r->server[1].at, bytes, size, &got));
     assert_int_equal(chord_counters(r->server[0].chord)->drops[CHORD_DROP_HOPS], 1);
     chord_route(r->server[0].chord, r->now, &m.node.id, "payload", 7);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "crypto/crypto.h"
 
 #define MAC 16
 
@@ -108,7 +107,8 @@ static enum chord_fault read_body(struct reader *r, bool wide, struct chord_mess
     return r->failed || can_be_sent_to(&ret->node.at) ? CHORD_FINE : CHORD_FAULT_ADDRESS;
 }
 
-enum chord_fault chord_message_parse(const void *bytes, size_t size, const uint8_t *secret,
+enum chord_fault chord_message_parse(const void *bytes, size_t size,
+                                     const struct crypto_hmac_key *secret,
                                      struct chord_message *ret)
 {
     if (secret) {
@@ -116,7 +116,7 @@ enum chord_fault chord_message_parse(const void *bytes, size_t size, const uint8
         if (size < 1 + 1 + MAC)
             return CHORD_FAULT_LENGTH;
         size -= MAC;
-        crypto_hmac_sha256(secret, CHORD_SECRET, bytes, size, mac);
+        crypto_hmac(secret, bytes, size, mac);
         if (!crypto_equal(mac, (const uint8_t *)bytes + size, MAC))
             return CHORD_FAULT_SECRET;
         size--;
@@ -191,8 +191,8 @@ static void write_body(struct writer *w, bool wide, const struct chord_message *
     }
 }
 
-size_t chord_message_write(const struct chord_message *m, const uint8_t *secret, void *out,
-                           size_t size)
+size_t chord_message_write(const struct chord_message *m, const struct crypto_hmac_key *secret,
+                           void *out, size_t size)
 {
     struct writer w = writer_over(out, size);
     write_u8(&w, m->type);
@@ -202,7 +202,7 @@ size_t chord_message_write(const struct chord_message *m, const uint8_t *secret,
         write_u8(&w, m->hops);
         if (w.failed)
             return 0;
-        crypto_hmac_sha256(secret, CHORD_SECRET, w.start, writer_size(&w), mac);
+        crypto_hmac(secret, w.start, writer_size(&w), mac);
         write_bytes(&w, mac, MAC);
     }
     return w.failed ? 0 : writer_size(&w);

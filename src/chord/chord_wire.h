@@ -20,6 +20,7 @@
 
 #include "base/address.h"
 #include "chord/chord_id.h"
+#include "crypto/crypto.h"
 
 #define CHORD_TYPES(X)                                                                             \
     X(ROUTE, 0, "route")                                                                           \
@@ -75,12 +76,13 @@ enum chord_fault {
 #undef CHORD_FAULT_ENUM
 };
 
-/* `secret`: CHORD_SECRET bytes, or NULL for a ring that originals may be in. */
-enum chord_fault chord_message_parse(const void *bytes, size_t size, const uint8_t *secret,
+/* `secret`: made of CHORD_SECRET bytes, or NULL for a ring that originals may be in. */
+enum chord_fault chord_message_parse(const void *bytes, size_t size,
+                                     const struct crypto_hmac_key *secret,
                                      struct chord_message *ret);
 /* The size, or 0 when it does not fit or cannot be said. */
-size_t chord_message_write(const struct chord_message *m, const uint8_t *secret, void *out,
-                           size_t size);
+size_t chord_message_write(const struct chord_message *m, const struct crypto_hmac_key *secret,
+                           void *out, size_t size);
 const char *chord_type_name(uint8_t type);
 
 #endif

@@ -78,29 +78,31 @@ static void bad_addresses(void **state)
 
 static void with_a_secret(void **state)
 {
-    static const uint8_t secret[CHORD_SECRET] = {1}, other[CHORD_SECRET] = {2};
+    struct crypto_hmac_key secret, other;
     uint8_t out[128];
+    crypto_hmac_key("secret", 6, &secret);
+    crypto_hmac_key("other", 5, &other);
     struct chord_message m = {
         .type = CHORD_COPY, .hops = 7, .payload = (const uint8_t *)"pay", .payload_size = 3};
-    size_t size = chord_message_write(&m, secret, out, sizeof out);
+    size_t size = chord_message_write(&m, &secret, out, sizeof out);
     assert_true(size > 0);
-    assert_int_equal(chord_message_parse(out, size, secret, &message), CHORD_FINE);
+    assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FINE);
     assert_int_equal(message.hops, 7);
     assert_memory_equal(message.payload, "pay", 3);
-    assert_int_equal(chord_message_parse(out, size, other, &message), CHORD_FAULT_SECRET);
+    assert_int_equal(chord_message_parse(out, size, &other, &message), CHORD_FAULT_SECRET);
     for (size_t i = 0; i < size; i++) {
         out[i] ^= 1;
-        assert_int_equal(chord_message_parse(out, size, secret, &message), CHORD_FAULT_SECRET);
+        assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FAULT_SECRET);
         out[i] ^= 1;
     }
-    assert_int_equal(chord_message_parse(out, 10, secret, &message), CHORD_FAULT_LENGTH);
+    assert_int_equal(chord_message_parse(out, 10, &secret, &message), CHORD_FAULT_LENGTH);
     m = (struct chord_message){.type = CHORD_NOTIFY, .node.at = {.ip = {6, {0x20, 1}}, .port = 9}};
-    size = chord_message_write(&m, secret, out, sizeof out);
-    assert_int_equal(chord_message_parse(out, size, secret, &message), CHORD_FINE);
+    size = chord_message_write(&m, &secret, out, sizeof out);
+    assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FINE);
     assert_true(endpoint_equal(&message.node.at, &m.node.at));
     assert_true(endpoint_parse("192.0.2.1:4", 0, &m.node.at));
-    size = chord_message_write(&m, secret, out, sizeof out);
-    assert_int_equal(chord_message_parse(out, size, secret, &message), CHORD_FINE);
+    size = chord_message_write(&m, &secret, out, sizeof out);
+    assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FINE);
     assert_true(endpoint_equal(&message.node.at, &m.node.at));
 }
 

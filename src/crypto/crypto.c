@@ -27,14 +27,31 @@ void crypto_sha256_two(const void *a, size_t a_size, const void *b, size_t b_siz
     sodium_memzero(&state, sizeof state);
 }
 
-void crypto_hmac_sha256(const void *key, size_t key_size, const void *in, size_t size,
-                        uint8_t out[32])
+void crypto_hmac_key(const void *key, size_t key_size, struct crypto_hmac_key *ret)
 {
     crypto_auth_hmacsha256_state state;
+    _Static_assert(sizeof ret->state == sizeof state, "a key is libsodium's state behind the key");
     crypto_auth_hmacsha256_init(&state, key, key_size);
+    memcpy(ret->state, &state, sizeof state);
+    sodium_memzero(&state, sizeof state);
+}
+
+void crypto_hmac(const struct crypto_hmac_key *key, const void *in, size_t size, uint8_t out[32])
+{
+    crypto_auth_hmacsha256_state state;
+    memcpy(&state, key->state, sizeof state);
     crypto_auth_hmacsha256_update(&state, in, size);
     crypto_auth_hmacsha256_final(&state, out);
     sodium_memzero(&state, sizeof state);
+}
+
+void crypto_hmac_sha256(const void *key, size_t key_size, const void *in, size_t size,
+                        uint8_t out[32])
+{
+    struct crypto_hmac_key prepared;
+    crypto_hmac_key(key, key_size, &prepared);
+    crypto_hmac(&prepared, in, size, out);
+    sodium_memzero(&prepared, sizeof prepared);
 }
 
 void crypto_hkdf(const uint8_t salt[32], const void *secret, size_t secret_size, unsigned count,

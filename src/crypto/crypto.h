@@ -42,6 +42,13 @@ bool aead_open(struct aead *a, const uint8_t nonce[12], const void *ad, size_t a
 void crypto_sha256(const void *in, size_t size, uint8_t out[32]);
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *in, size_t size,
                         uint8_t out[32]);
+/* A key that many messages are hashed with: half the work for short ones.  Filled by crypto_hmac_key(), may be copied,
+ * wiped by its owner with crypto_wipe(). */
+struct crypto_hmac_key {
+    uint64_t state[26];
+};
+void crypto_hmac_key(const void *key, size_t key_size, struct crypto_hmac_key *ret);
+void crypto_hmac(const struct crypto_hmac_key *key, const void *in, size_t size, uint8_t out[32]);
 /* Incremental SHA-256 over two parts (MixHash). */
 void crypto_sha256_two(const void *a, size_t a_size, const void *b, size_t b_size, uint8_t out[32]);
 /* RFC 5869, salt then secret; count outputs of 32 bytes (1 to 3), as Noise section 4.3 uses it

@@ -42,6 +42,22 @@ static void hmac_matches_rfc_4231(void **state)
     assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+static void hmac_key_serves_many_messages(void **state)
+{
+    uint8_t in[200], key[32] = {7}, out[32], right[32];
+    struct crypto_hmac_key prepared;
+    crypto_hmac_key("Jefe", 4, &prepared);
+    crypto_hmac(&prepared, "what do ya want for nothing?", 28, out);
+    assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    crypto_hmac_key(key, sizeof key, &prepared);
+    for (size_t size = 0; size <= sizeof in; size++) {
+        memset(in, (int)size, sizeof in);
+        crypto_hmac(&prepared, in, size, out);
+        crypto_hmac_sha256(key, sizeof key, in, size, right);
+        assert_memory_equal(out, right, sizeof out);
+    }
+}
+
 static void hkdf_matches_rfc_5869(void **state)
 {
     uint8_t salt[80], secret[80], info[80], extracted[32], out[3][32], bytes[96];
@@ -300,6 +316,7 @@ int main(void)
         cmocka_unit_test(aes_block),
         cmocka_unit_test(sha256_matches_fips_180),
         cmocka_unit_test(hmac_matches_rfc_4231),
+        cmocka_unit_test(hmac_key_serves_many_messages),
         cmocka_unit_test(hkdf_matches_rfc_5869),
         cmocka_unit_test(x25519_matches_rfc_7748),
         cmocka_unit_test(x25519_agrees),

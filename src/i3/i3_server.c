@@ -57,11 +57,14 @@ unsigned i3_index(const struct i3_server *s, const void *key, size_t size, unsig
 /* In a ring with a secret all servers give the same nonces, so that a trigger which moves to another one stays valid. */
 static void make_keys(struct i3_server *s, const struct i3_server_settings *settings)
 {
-    uint8_t own[32];
+    uint8_t own[32], key[32];
     entropy_fill(settings->entropy, own, sizeof own);
     const uint8_t *from = s->closed ? settings->chord.secret : own;
-    crypto_hkdf_expand(from, "ocala i3 nonce", 14, s->nonce_key, sizeof s->nonce_key);
-    crypto_hkdf_expand(from, "ocala i3 route", 14, s->route_key, sizeof s->route_key);
+    crypto_hkdf_expand(from, "ocala i3 nonce", 14, key, sizeof key);
+    crypto_hmac_key(key, sizeof key, &s->nonce_key);
+    crypto_hkdf_expand(from, "ocala i3 route", 14, key, sizeof key);
+    crypto_hmac_key(key, sizeof key, &s->route_key);
+    crypto_wipe(key, sizeof key);
     crypto_wipe(own, sizeof own);
     entropy_fill(settings->entropy, s->index_key, sizeof s->index_key);
     limit_sources_init(&s->clients, settings->entropy);
@@ -99,8 +102,8 @@ void i3_server_free(struct i3_server *s)
     i3_hash_free(s->hash);
     free(s->route);
     outbox_done(&s->out);
-    crypto_wipe(s->nonce_key, sizeof s->nonce_key);
-    crypto_wipe(s->route_key, sizeof s->route_key);
+    crypto_wipe(&s->nonce_key, sizeof s->nonce_key);
+    crypto_wipe(&s->route_key, sizeof s->route_key);
     free(s);
 }
 

@@ -28,7 +28,7 @@ void i3_nonce(struct i3_server *s, const struct i3_trigger *t, bool proven, uint
         text[size + 17] = (uint8_t)t->target.at.port;
         size += 18;
     }
-    crypto_hmac_sha256(s->nonce_key, sizeof s->nonce_key, text, size, digest);
+    crypto_hmac(&s->nonce_key, text, size, digest);
     memcpy(ret, digest, I3_NONCE);
 }
 
@@ -66,7 +66,7 @@ static void route_proof(struct i3_server *s, const struct i3_id *id, const struc
     memcpy(text + I3_ID, at->ip.bytes, 16);
     text[I3_ID + 16] = (uint8_t)(at->port >> 8);
     text[I3_ID + 17] = (uint8_t)at->port;
-    crypto_hmac_sha256(s->route_key, sizeof s->route_key, text, sizeof text, digest);
+    crypto_hmac(&s->route_key, text, sizeof text, digest);
     memcpy(ret, digest, I3_KEY);
 }
 

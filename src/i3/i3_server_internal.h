@@ -2,6 +2,7 @@
 #ifndef OCALA_I3_SERVER_INTERNAL_H
 #define OCALA_I3_SERVER_INTERNAL_H
 
+#include "crypto/crypto.h"
 #include "crypto/limit.h"
 #include "i3/i3_server.h"
 #include "i3/i3_table.h"
@@ -50,7 +51,7 @@ struct i3_server {
     bool closed; /* the ring has a secret */
     struct i3_hash *hash;
     struct i3_table *table;
-    uint8_t nonce_key[32], route_key[32];
+    struct crypto_hmac_key nonce_key, route_key;
     unsigned requests;
     struct limit_sources clients, replies;
     struct route *route;
