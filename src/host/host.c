@@ -215,7 +215,7 @@ struct host *host_new(const struct host_settings *s, instant now, char *error, s
     h->next_hour = now + HOUR;
     start_path(h, s, now);
     if (!start_dns(h, error, error_size) || !start_handles(h, s, error, error_size) ||
-        !host_overlays_start(h, error, error_size)) {
+        !host_overlays_start(h, s->keys, error, error_size)) {
         host_free(h);
         return NULL;
     }

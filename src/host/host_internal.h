@@ -28,6 +28,8 @@ struct host_overlay {
     char **texts; /* what members point to; options point into the configuration */
     unsigned text_count;
     struct overlay_option *options;
+    uint8_t name_keys[CONFIG_SECRETS_MAX][CRYPTO_KEY];
+    unsigned name_key_count;
     uint16_t first_socket;
     struct peel_table *peel[4];
 };
@@ -135,13 +137,18 @@ struct want *host_want(struct host *h, enum want_kind kind);
 void host_want_free(struct host *h, struct want *w);
 
 /* host_overlay.c */
-bool host_overlays_start(struct host *h, char *error, size_t size);
+bool host_overlays_start(struct host *h, const struct host_overlay_keys *keys, char *error,
+                         size_t size);
 void host_overlays_free(struct host *h);
 bool host_overlays_pump(struct host *h); /* true: something was said */
 void host_path_out(struct host *h, const struct path_out *o);
-/* Gives the module the members and options of `config`, which becomes the overlay's configuration either way.  False:
- * it cannot take them and goes on with the old ones. */
-bool host_overlay_reload(struct host *h, unsigned index, struct config *config);
+/* Gives the module the members and options of `config`, which becomes the overlay's configuration either way, and what
+ * follows from its secrets.  False: it cannot take them and goes on with the old ones. */
+bool host_overlay_reload(struct host *h, unsigned index, struct config *config,
+                         const struct host_overlay_keys *keys);
+/* Do other keys of names follow from these secrets than those that the module has? */
+bool host_overlay_renamed(const struct host *h, unsigned index,
+                          const struct host_overlay_keys *keys);
 int host_overlay_of_socket(const struct host *h, uint16_t socket);
 void host_send_recipe(struct host *h, const struct recipe *r, const uint8_t *bytes, size_t size);
 

@@ -65,6 +65,13 @@ static void members_free(struct host_overlay *o)
     free(o->texts);
 }
 
+static void derive_name_keys(struct host_overlay *o, const struct host_overlay_keys *keys)
+{
+    o->name_key_count = keys->secret_count;
+    for (unsigned i = 0; i < keys->secret_count; i++)
+        crypto_hkdf_expand(keys->secret[i], "ocala names", 11, o->name_keys[i], CRYPTO_KEY);
+}
+
 static struct overlay_settings settings_of(struct host *h, struct host_overlay *o,
                                            instant keepalive)
 {
@@ -78,11 +85,14 @@ static struct overlay_settings settings_of(struct host *h, struct host_overlay *
         .option_count = o->config->option_count,
         .first_socket = o->first_socket,
         .keepalive = keepalive,
+        .name_keys = o->name_keys,
+        .name_key_count = o->name_key_count,
         .entropy = h->entropy,
     };
 }
 
-static bool overlay_start(struct host *h, struct host_overlay *o, char *error, size_t size)
+static bool overlay_start(struct host *h, struct host_overlay *o,
+                          const struct host_overlay_keys *keys, char *error, size_t size)
 {
     const struct config_overlay *c = o->config;
     const struct overlay_class *class = overlay_class_find(c->type);
@@ -94,6 +104,7 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
         return false;
     }
     copy_members(o);
+    derive_name_keys(o, keys);
     o->first_socket = h->sockets;
     h->sockets = (uint16_t)(h->sockets + class->sockets);
     struct overlay_settings s = settings_of(h, o, h->config->timers.keepalive);
@@ -104,13 +115,14 @@ static bool overlay_start(struct host *h, struct host_overlay *o, char *error, s
     return o->module != NULL;
 }
 
-bool host_overlays_start(struct host *h, char *error, size_t size)
+bool host_overlays_start(struct host *h, const struct host_overlay_keys *keys, char *error,
+                         size_t size)
 {
     h->overlay_count = h->config->overlay_count;
     h->overlay = base_calloc(h->overlay_count, sizeof *h->overlay);
     for (unsigned i = 0; i < h->overlay_count; i++) {
         h->overlay[i].config = &h->config->overlays[i];
-        if (!overlay_start(h, &h->overlay[i], error, size))
+        if (!overlay_start(h, &h->overlay[i], &keys[i], error, size))
             return false;
     }
     return true;
@@ -128,7 +140,18 @@ void host_overlays_free(struct host *h)
     free(h->overlay);
 }
 
-bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
+bool host_overlay_renamed(const struct host *h, unsigned index,
+                          const struct host_overlay_keys *keys)
+{
+    const struct host_overlay *o = &h->overlay[index];
+    struct host_overlay fresh;
+    derive_name_keys(&fresh, keys);
+    return fresh.name_key_count != o->name_key_count ||
+           memcmp(fresh.name_keys, o->name_keys, o->name_key_count * sizeof *o->name_keys);
+}
+
+bool host_overlay_reload(struct host *h, unsigned index, struct config *config,
+                         const struct host_overlay_keys *keys)
 {
     struct host_overlay *o = &h->overlay[index];
     struct host_overlay fresh = {.config = &config->overlays[index],
@@ -137,6 +160,7 @@ bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
     const char *reason = NULL;
 
     copy_members(&fresh);
+    derive_name_keys(&fresh, keys);
     o->module->settings = settings_of(h, &fresh, config->timers.keepalive);
     if (!o->module->class->reload || o->module->class->reload(o->module, h->now, &old, &reason)) {
         members_free(&fresh);
@@ -152,6 +176,9 @@ bool host_overlay_reload(struct host *h, unsigned index, struct config *config)
     o->texts = fresh.texts;
     o->text_count = fresh.text_count;
     o->options = fresh.options;
+    memcpy(o->name_keys, fresh.name_keys, sizeof o->name_keys);
+    o->name_key_count = fresh.name_key_count;
+    o->module->settings.name_keys = o->name_keys;
     return true;
 }
 

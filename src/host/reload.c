@@ -37,7 +37,8 @@ static void take_secrets(struct host *h, const struct config *config,
             config_change_add(&h->changes->live, "%s secret", config->overlays[i].instance);
 }
 
-static void take_members(struct host *h, struct config *old, struct config *config)
+static void take_members(struct host *h, struct config *old, struct config *config,
+                         const struct host_overlay_keys *keys, const int *from)
 {
     bool keepalive = config_change_has(&h->changes->live, "timers.keepalive");
     char members[NAME_TEXT + 16], options[NAME_TEXT + 16];
@@ -54,9 +55,10 @@ static void take_members(struct host *h, struct config *old, struct config *conf
         bool changed = config_change_has(&h->changes->live, members) ||
                        config_change_has(&h->changes->live, options);
         o->config = next;
-        if (!before)
+        if (!before || from[i] < 0)
             continue; /* it is the old one, carried over */
-        if ((changed || keepalive) && host_overlay_reload(h, i, config))
+        changed |= host_overlay_renamed(h, i, &keys[from[i]]);
+        if ((changed || keepalive) && host_overlay_reload(h, i, config, &keys[from[i]]))
             continue;
         config_carry_members(
             before, next); /* also when nothing changed: the module points to its options */
@@ -119,7 +121,7 @@ int host_reload(struct host *h, instant now, struct config *config,
     config_carry(old, config, from);
     compare_keys(h, config, keys, from);
     h->config = config;
-    take_members(h, old, config);
+    take_members(h, old, config, keys, from);
     path_reload(h->path, now, config);
     take_secrets(h, config, keys, from);
     take_rest(h);

@@ -3,7 +3,9 @@
 #include "overlay/overlay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/check.h"
 #include "config/config.h"
 
 static bool refuse(struct config_error *ret, struct config_where where, const char *reason)
@@ -31,6 +33,23 @@ static bool options_wrong(const struct overlay_class *class, const struct config
     return false;
 }
 
+static bool options_do_not_fit(const struct overlay_class *class, const struct config_overlay *c,
+                               struct config_error *ret)
+{
+    if (!class->fault)
+        return false;
+    struct overlay_option *options = base_calloc(c->option_count + 1, sizeof *options);
+    struct overlay_settings s = {.instance = c->instance,
+                                 .options = options,
+                                 .option_count = c->option_count,
+                                 .name_key_count = c->secret_count};
+    for (unsigned i = 0; i < c->option_count; i++)
+        options[i] = (struct overlay_option){c->options[i].key, c->options[i].value};
+    const char *reason = class->fault(&s);
+    free(options);
+    return reason && refuse(ret, c->where, reason);
+}
+
 bool overlay_config_fault(const struct config_overlay *c, struct config_error *ret)
 {
     const struct overlay_class *class = overlay_class_find(c->type);
@@ -48,5 +67,5 @@ bool overlay_config_fault(const struct config_overlay *c, struct config_error *r
         if (options_wrong(class, c->members[i].options, c->members[i].option_count,
                           overlay_member_options_fault, ret))
             return true;
-    return false;
+    return options_do_not_fit(class, c, ret);
 }

@@ -33,6 +33,7 @@
 #include "base/entropy.h"
 #include "base/instant.h"
 #include "base/text.h"
+#include "crypto/crypto.h"
 #include "packet/packet.h"
 #include "packet/recipe.h"
 
@@ -61,6 +62,10 @@ struct overlay_settings {
     uint16_t
         first_socket;  /* socket indexes first_socket .. + class->sockets - 1 are this instance's */
     instant keepalive; /* the configured keepalive                                 */
+    /* One for each secret of the network, the one to use first: for modules whose names others should not be able to
+     * compute.  None without a secret.  They say nothing about the secret. */
+    const uint8_t (*name_keys)[CRYPTO_KEY];
+    unsigned name_key_count;
     struct entropy *entropy;
 };
 
@@ -138,6 +143,10 @@ struct overlay_class {
     const struct overlay_schema *member_schema; /* of the options of one member; NULL: none */
     const struct overlay_metric *metrics;       /* NULL: none                               */
 
+    /* What the schema cannot say: options that are missing, or do not go together.  NULL: all is well, else the reason (static).
+     * Asked before init, before reload and by `ocala config check`, with instance, options and the number of name keys only.
+     * NULL: nothing to find. */
+    const char *(*fault)(const struct overlay_settings *s);
     /* The core has allocated `size` zeroed bytes and filled class and settings.  0, or a negative errno with *ret_reason
      * (static). */
     int (*init)(struct overlay *o, instant now, const char **ret_reason);

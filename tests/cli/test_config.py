@@ -56,6 +56,16 @@ class Config(Case):
         file = self.write("ocala.yaml", GOOD + "    options: {frobnicate: 1}\n")
         self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:15: ")
 
+    def test_options_that_do_not_fit_together(self):
+        head = "name: a\noverlays:\n  - instance: lab.i3\n"
+        options = '    options: {servers: "192.0.2.1:5610", names: keyed}\n'
+        file = self.write("ocala.yaml", head + "    secret: s\n")
+        self.expect(self.check("--no-files", file), 78, complains=f"{file}:3:15: an overlay of type i3 needs `options: {{servers:")
+        file = self.write("ocala.yaml", head + "    trust: pin\n" + options)
+        self.expect(self.check("--no-files", file), 78, complains=f"{file}:3:15: `names: keyed` needs a secret")
+        file = self.write("ocala.yaml", head + "    secret: s\n" + options)
+        self.expect(self.check("--no-files", file), 0)
+
     def test_endpoints_are_as_many_as_the_type_takes(self):
         file = self.write("ocala.yaml", GOOD + "    listen: ['0.0.0.0:7400', '0.0.0.0:7401']\n")
         self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:13: an overlay of type ip listens on 1 endpoint;")

@@ -329,4 +329,34 @@ def a_stolen_trigger_costs_nothing_but_time():
         assert not mallory.ask("path")["paths"]
 
 
+def public_triggers(host):
+    """How many triggers of its own name a host has."""
+    return re.search("public trigger ([^;]*)", about(host)).group(1).count(" at ")
+
+
+@case
+def names_that_strangers_cannot_compute():
+    """with `names: keyed` who lacks the secret never hears of a handshake, and a change of the secret breaks nothing"""
+    with network(servers={"s1": "10.1.0.11"}, options={"all": {"names": "keyed"}}, hosts=("alpha", "beta", "gamma")) as net:
+        mallory = net.gamma
+        mallory.config["overlays"].clear()
+        mallory.config["name"] = "beta"
+        join(net, mallory, {"s1": "10.1.0.11"}, {"names": "keyed"}, secret())
+        everybody_up(net)
+        net.beta.serve()
+        fresh = secret()
+        for texts in ([fresh, net.secret], fresh):  # of beta; alpha knows the new one only in the end
+            assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+            net.beta.config["overlays"].clear()
+            join(net, net.beta, {"s1": "10.1.0.11"}, {"names": "keyed"}, texts)
+            net.beta.write_config()
+            assert "lab.i3 secret" in net.beta.ask("reload")["changed"]
+            wait_until(lambda: public_triggers(net.beta) == (1 if isinstance(texts, str) else 2), 30, lambda: about(net.beta))
+        net.alpha.config["overlays"].clear()
+        join(net, net.alpha, {"s1": "10.1.0.11"}, {"names": "keyed"}, fresh)
+        net.alpha.again()
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        assert mallory.drops()["bad-mac"] == 0
+
+
 suite.main(__doc__)

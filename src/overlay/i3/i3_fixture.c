@@ -293,6 +293,8 @@ void lab_host_start(struct lab_host *h)
                                  .option_count = h->options,
                                  .first_socket = 5,
                                  .keepalive = 20 * SECOND,
+                                 .name_keys = h->name_keys,
+                                 .name_key_count = h->name_key_count,
                                  .entropy = &h->random.entropy};
     h->overlay = overlay_new(overlay_class_find("i3"), &s, h->lab->now, &reason);
     if (!h->overlay)
@@ -311,6 +313,8 @@ struct lab_host *lab_host_add(struct lab *l, const char *name, const char *addre
     h->at = endpoint(address);
     strcpy(h->host, name);
     seeded_init(&h->random, 100 + l->hosts + entropy_u32(&l->random.entropy));
+    memcpy(h->name_keys, l->name_keys, sizeof h->name_keys);
+    h->name_key_count = l->name_key_count;
     servers[0] = '\0';
     for (unsigned i = 0; i < l->servers; i++) {
         char at[ENDPOINT_TEXT];

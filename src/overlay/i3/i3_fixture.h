@@ -35,6 +35,8 @@ struct lab_host {
     struct lab_tunnel tunnel[LAB_TUNNELS];
     struct overlay_option option[8];
     unsigned options;
+    uint8_t name_keys[I3_NAMES][CRYPTO_KEY];
+    unsigned name_key_count;
     char host[NAME_TEXT];
     struct seeded random;
     bool saw[LAB_HOSTS]; /* datagrams whose IP source is that host's */
@@ -54,6 +56,8 @@ struct lab {
     struct lab_host host[LAB_HOSTS];
     struct lab_server server[LAB_SERVERS];
     unsigned hosts, servers;
+    uint8_t name_keys[I3_NAMES][CRYPTO_KEY]; /* of hosts that are added from now on */
+    unsigned name_key_count;
     unsigned loss, twice; /* percent */
     instant delay, jitter;
     struct lab_flight *flights;

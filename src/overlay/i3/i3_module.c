@@ -54,6 +54,11 @@ static bool shortcut_valid(const char *value)
     return !strcmp(value, "allow") || !strcmp(value, "deny");
 }
 
+static bool names_valid(const char *value)
+{
+    return !strcmp(value, "plain") || !strcmp(value, "keyed");
+}
+
 static bool mtu_valid(const char *value)
 {
     uint32_t mtu;
@@ -92,6 +97,10 @@ static const struct overlay_schema i3_schema[] = {
      "whether neighbours may learn this host's address and send past the servers; deny unless "
      "given",
      shortcut_valid},
+    {"names", "plain or keyed",
+     "keyed: only who has the secret of the network can compute identifiers from names; plain "
+     "unless given",
+     names_valid},
     {"sample", "a number from 0 to 32",
      "identifiers that are looked up to find a server near this host; 8 unless given, 0: none",
      sample_valid},
@@ -137,14 +146,20 @@ void i3_wake(struct i3 *m, instant due)
     m->due = instant_min(m->due, due);
 }
 
-void i3_name_id(struct i3 *m, const char *host, struct i3_id *ret, uint8_t ret_key[I3_KEY])
+static bool names_keyed(const struct overlay_settings *s)
 {
-    char name[2 * NAME_TEXT + 2];
-    struct text t;
-    text_begin(&t, name, sizeof name);
-    text_add(&t, "%s.%s", host, m->overlay.settings.instance);
-    i3_id_of_name(m->client.hash, NULL, name, ret, ret_key);
-    memcpy(ret->bytes + I3_ID - 8, m->suffix, m->suffix_size);
+    const char *names = option(s, "names");
+    return names && !strcmp(names, "keyed");
+}
+
+static const char *module_fault(const struct overlay_settings *s)
+{
+    if (!option(s, "servers"))
+        return "an overlay of type i3 needs `options: {servers: \"HOST:PORT, HOST:PORT\"}`";
+    if (names_keyed(s) && !s->name_key_count)
+        return "`names: keyed` needs a secret of the network: give it one (`secret:`), or leave "
+               "the option out";
+    return NULL;
 }
 
 static void read_settings(struct i3 *m)
@@ -152,28 +167,16 @@ static void read_settings(struct i3 *m)
     const struct overlay_settings *s = &m->overlay.settings;
     const char *shortcut = option(s, "shortcut"), *suffix = option(s, "anycast"),
                *middlebox = option(s, "middlebox");
-    uint8_t key[I3_KEY];
+    m->keyed = names_keyed(s);
     m->mtu = (uint16_t)option_number(s, "mtu", MTU_DEFAULT);
     m->suffix_size = 0;
     if (suffix)
         suffix_parse(suffix, m->suffix, &m->suffix_size);
     m->has_middlebox = middlebox;
     if (middlebox)
-        i3_name_id(m, middlebox, &m->middlebox, key);
+        i3_middlebox_id(m, middlebox, &m->middlebox);
     /* Who sends past the servers passes the middlebox too. */
     m->allow = shortcut && !strcmp(shortcut, "allow") && !middlebox;
-}
-
-/* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told
- * apart by chance. */
-static void insert_name(struct i3 *m, instant now)
-{
-    struct i3_id id;
-    uint8_t key[I3_KEY];
-    i3_name_id(m, m->overlay.settings.host, &id, key);
-    if (m->suffix_size)
-        entropy_fill(m->client.entropy, id.bytes + I3_ID - 8 + m->suffix_size, 8 - m->suffix_size);
-    m->name = i3_binding_add(&m->client, now, &id, key, I3_PREFIX_NAME, NULL, 0);
 }
 
 /* ---- peels ---- */
@@ -229,15 +232,15 @@ static int module_init(struct overlay *o, instant now, const char **ret_reason)
     unsigned count;
     const char *servers = option(&o->settings, "servers");
     m->due = INSTANT_NEVER;
+    if (!i3_seeds_parse(servers ? servers : "", seed, &count, ret_reason))
+        return -EINVAL;
     i3_client_init(&m->client, o->settings.entropy,
                    option_number(&o->settings, "sample", SAMPLES_DEFAULT),
                    option_resample(&o->settings));
-    if (!i3_seeds_parse(servers ? servers : "", seed, &count, ret_reason))
-        return -EINVAL;
     read_settings(m);
     make_peel(m);
     i3_client_seeds(&m->client, now, seed, count);
-    insert_name(m, now);
+    i3_names_insert(m, now);
     i3_samples_begin(&m->client, now);
     return 0;
 }
@@ -339,9 +342,10 @@ static int module_reload(struct overlay *o, instant now, const struct overlay_se
     read_settings(m);
     make_peel(m);
     m->peel_said = false;
-    i3_binding_remove(&m->client, m->name);
-    insert_name(m, now);
+    i3_names_remove(m);
+    i3_names_insert(m, now);
     for (struct i3_tunnel *t = m->tunnels; t; t = t->hh.next) {
+        i3_tunnel_rename(m, now, t, 0);
         if (t->state != I3_TUNNEL_UP)
             continue;
         i3_shortcut_end(m, now, t, t->linked);
@@ -454,8 +458,10 @@ static void module_describe(const struct overlay *o, struct text *t)
     text_add(t, "; this host is %s%s, public trigger ",
              c->self.ip.family ? endpoint_format(&c->self, at) : "at an address not known yet",
              c->behind_nat ? " behind a NAT" : "");
-    if (m->name)
-        add_binding(t, m->name);
+    for (unsigned i = 0; i < I3_NAMES && m->name[i]; i++) {
+        text_add(t, "%s", i ? ", " : "");
+        add_binding(t, m->name[i]);
+    }
     text_add(t, "; %u trigger%s, %u tunnel%s up, shortcuts %s, %u in use", c->binding_count,
              c->binding_count == 1 ? "" : "s", up, up == 1 ? "" : "s",
              m->allow ? "allowed" : "denied", cuts);
@@ -526,6 +532,7 @@ const struct overlay_class overlay_i3_class = {
     .headroom = I3_FRONT,
     .schema = i3_schema,
     .metrics = metrics,
+    .fault = module_fault,
     .init = module_init,
     .reload = module_reload,
     .done = module_done,

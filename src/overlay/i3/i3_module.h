@@ -1,6 +1,7 @@
 /* Inside of the overlay module i3: tunnels over the client (i3_client.h).
  *
  *   i3_module.c     settings, the class, peels, what is said to people
+ *   i3_name.c       public identifiers, and the triggers of our own
  *   i3_tunnel.c     the life of a tunnel and the way that its records take
  *   i3_exchange.c   what neighbours tell each other, sealed: private identifiers, shortcuts
  *   i3_shortcut.c   shortcuts: offered, proven, watched */
@@ -11,9 +12,10 @@
 #include "overlay/i3/i3_client.h"
 #include "overlay/overlay.h"
 
-#define I3_PREFIX_NAME                                                                             \
-    192 /* bits of a name's identifier that must match; the rest chooses among several */
+/* Bits of a name's identifier that must match; the rest chooses among several hosts. */
+#define I3_PREFIX_NAME  192
 #define I3_PREFIX_EXACT 256
+#define I3_NAMES        2 /* public identifiers of one name at most: one for each secret */
 #define I3_VIA                                                                                     \
     (I3_HEADER + I3_ID) /* what peels keep of a packet: its first bytes, one identifier */
 #define I3_PLACES     4 /* addresses of a neighbour that are tried for a shortcut       */
@@ -72,6 +74,7 @@ struct i3_tunnel {
     unsigned says;
     char host[NAME_TEXT];
     struct i3_id name; /* public identifier of the host                              */
+    unsigned which;    /* of those that its name has                                 */
     enum i3_way way;
     struct endpoint remote;   /* of the recipe that was said last                           */
     struct i3_id used;        /* first identifier of that recipe                            */
@@ -99,10 +102,11 @@ struct i3_tunnel {
 struct i3 {
     struct overlay overlay; /* first */
     struct i3_client client;
-    struct i3_binding *name; /* our own public trigger */
+    struct i3_binding *name[I3_NAMES]; /* our own public triggers */
     struct i3_tunnel *tunnels, *queue;
     uint16_t mtu;
     bool allow; /* shortcuts                                 */
+    bool keyed; /* names: who lacks the secret cannot compute their identifiers */
     bool has_middlebox;
     struct i3_id middlebox;
     uint8_t suffix[8]; /* of our own name's identifier, and of those we look for */
@@ -119,10 +123,21 @@ static inline struct i3 *i3_of(const struct overlay *o)
     return (struct i3 *)o;
 }
 
+/* ---- i3_name.c ---- */
+
+/* How many public identifiers a name has. */
+unsigned i3_name_count(const struct i3 *m);
+/* One of them (`which` is below their count), with the suffix that the configuration wants. */
+void i3_name_id(struct i3 *m, unsigned which, const char *host, struct i3_id *ret,
+                uint8_t ret_key[I3_KEY]);
+/* A middlebox has no secret: its identifier is one that everybody can compute. */
+void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret);
+/* The triggers of our own name. */
+void i3_names_insert(struct i3 *m, instant now);
+void i3_names_remove(struct i3 *m);
+
 /* ---- i3_module.c ---- */
 
-/* Public identifier of a host of this instance, with the suffix that the configuration wants. */
-void i3_name_id(struct i3 *m, const char *host, struct i3_id *ret, uint8_t ret_key[I3_KEY]);
 void i3_wake(struct i3 *m, instant due);
 
 /* ---- i3_tunnel.c ---- */
@@ -143,6 +158,8 @@ void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e);
 instant i3_tunnels_advance(struct i3 *m, instant now);
 /* Takes the best way there is; says so when it is another one. */
 void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t);
+/* From now on it looks for another identifier of the host's name. */
+void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned which);
 /* A recipe along the tunnel's way. */
 bool i3_tunnel_recipe(const struct i3 *m, const struct i3_tunnel *t, struct recipe *ret);
 bool i3_answer(const struct overlay *o, const struct arrival *from, struct recipe *ret);

@@ -56,7 +56,7 @@ static struct i3_tunnel *tunnel_new(struct i3 *m, instant now, uint32_t id, cons
     t->opened = now;
     t->due = t->back_until = t->shortcut.due = INSTANT_NEVER;
     strcpy(t->host, host);
-    i3_name_id(m, host, &t->name, key);
+    i3_name_id(m, t->which, host, &t->name, key);
     HASH_ADD(hh, m->tunnels, id, sizeof t->id, t);
     return t;
 }
@@ -149,6 +149,7 @@ void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
     struct endpoint remote = t->shortcut.at;
     if (t->state != I3_TUNNEL_UP)
         return;
+    bool same_ids = way == t->way && (way == I3_WAY_SHORTCUT || i3_id_equal(&t->used, id));
     if (way == I3_WAY_PUBLIC)
         want_back(m, now, t);
     if (way != I3_WAY_SHORTCUT) {
@@ -157,7 +158,6 @@ void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
         if (!remote.ip.family && !i3_client_first_hop(&m->client, now, &remote))
             remote = t->remote; /* no server has an address at the moment */
     }
-    bool same_ids = way == t->way && (way == I3_WAY_SHORTCUT || i3_id_equal(&t->used, id));
     if (same_ids && endpoint_equal(&remote, &t->remote) && !(t->says & I3_SAY_UP))
         return;
     t->way = way;
@@ -326,8 +326,8 @@ static void doubt(struct i3 *m, instant now, struct i3_tunnel *t)
     t->private_lost = now;
     i3_tunnel_route(m, now, t);
     i3_owner_doubt(&m->client, now, &t->name);
-    struct i3_binding *ours[] = {t->back, t->own, t->inner, m->name};
-    for (unsigned i = 0; i < 4; i++)
+    struct i3_binding *ours[] = {t->back, t->own, t->inner, m->name[0], m->name[1]};
+    for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
         if (ours[i] && ours[i]->acknowledged && now - ours[i]->sent >= SUSPECT_SPACING)
             i3_binding_refresh(&m->client, now, ours[i]);
     if (t->linked)
@@ -357,6 +357,18 @@ void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay
         doubt(m, now, t);
 }
 
+void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned which)
+{
+    uint8_t key[I3_KEY];
+    t->which = which;
+    t->missing = 0;
+    i3_name_id(m, which, t->host, &t->name, key);
+    if (t->state == I3_TUNNEL_OPENING)
+        watch(m, now, t, &t->name);
+    else if (t->state == I3_TUNNEL_UP)
+        i3_tunnel_route(m, now, t);
+}
+
 /* ---- what the client says ---- */
 
 static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
@@ -368,6 +380,10 @@ static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
     i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
     if (++t->missing < MISSING_MAX) {
         i3_owner_doubt(&m->client, now, &t->name);
+        return;
+    }
+    if (t->which + 1 < i3_name_count(m)) {
+        i3_tunnel_rename(m, now, t, t->which + 1);
         return;
     }
     text_begin(&reason, t->reason, sizeof t->reason);

@@ -212,7 +212,7 @@ static void host_moves(void **state)
         assert_int_equal(exchange(10), 20);
         assert_true(lab_until(lab, 40 * SECOND, i ? shortcut_both : private_both, NULL));
         struct i3 *m = i3_of(beta->overlay);
-        assert_int_equal(m->name->trigger.target.at.ip.bytes[1], 9);
+        assert_int_equal(m->name[0]->trigger.target.at.ip.bytes[1], 9);
         lab_free(lab);
     }
 }
@@ -332,7 +332,7 @@ static void stolen_trigger(void **state)
     struct i3 *m = i3_of(thief->overlay);
     struct i3_id id;
     uint8_t key[I3_KEY];
-    i3_name_id(m, "beta", &id, key);
+    i3_name_id(m, 0, "beta", &id, key);
     i3_binding_add(&m->client, lab->now, &id, key, I3_PREFIX_NAME, NULL, 0);
     lab_run(lab, 2 * SECOND);
     lab_open(alpha, "beta");

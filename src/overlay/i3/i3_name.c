@@ -1,0 +1,60 @@
+/* Public identifiers: those of our own name, for which triggers are kept as long as the module lives, and those of hosts
+ * that are looked for.
+ *
+ * A name has one identifier, which everybody can compute; or, with `names: keyed`, one for each secret of the network, so
+ * that hosts find each other while the secret is being changed. */
+#include <string.h>
+
+#include "overlay/i3/i3_module.h"
+
+unsigned i3_name_count(const struct i3 *m)
+{
+    return m->keyed ? m->overlay.settings.name_key_count : 1;
+}
+
+static void compute(struct i3 *m, const uint8_t *key_of_names, const char *host, struct i3_id *ret,
+                    uint8_t ret_key[I3_KEY])
+{
+    char name[2 * NAME_TEXT + 2];
+    struct text t;
+    text_begin(&t, name, sizeof name);
+    text_add(&t, "%s.%s", host, m->overlay.settings.instance);
+    i3_id_of_name(m->client.hash, key_of_names, name, ret, ret_key);
+    memcpy(ret->bytes + I3_ID - 8, m->suffix, m->suffix_size);
+}
+
+void i3_name_id(struct i3 *m, unsigned which, const char *host, struct i3_id *ret,
+                uint8_t ret_key[I3_KEY])
+{
+    compute(m, m->keyed ? m->overlay.settings.name_keys[which] : NULL, host, ret, ret_key);
+}
+
+void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret)
+{
+    uint8_t key[I3_KEY];
+    compute(m, NULL, host, ret, key);
+}
+
+/* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told
+ * apart by chance. */
+void i3_names_insert(struct i3 *m, instant now)
+{
+    for (unsigned i = 0; i < i3_name_count(m); i++) {
+        struct i3_id id;
+        uint8_t key[I3_KEY];
+        i3_name_id(m, i, m->overlay.settings.host, &id, key);
+        if (m->suffix_size)
+            entropy_fill(m->client.entropy, id.bytes + I3_ID - 8 + m->suffix_size,
+                         8 - m->suffix_size);
+        m->name[i] = i3_binding_add(&m->client, now, &id, key, I3_PREFIX_NAME, NULL, 0);
+    }
+}
+
+void i3_names_remove(struct i3 *m)
+{
+    for (unsigned i = 0; i < I3_NAMES; i++) {
+        if (m->name[i])
+            i3_binding_remove(&m->client, m->name[i]);
+        m->name[i] = NULL;
+    }
+}
