@@ -20,7 +20,7 @@ class Config(Case):
             file = self.path(name)
             shutil.copy(os.path.join(EXAMPLES, name), file)
             self.expect(self.check("--no-files", file), 0, f"{file} is in order.")
-        for secret in ("east.secret", "east-new.secret", "west.secret", "club.secret"):
+        for secret in ("east.secret", "east-new.secret", "west.secret", "club.secret", "friends.secret"):
             self.expect(ocala("key", "new", "--network", self.path(secret)), 0)
         for key in ("delta.pem", "club.pem"):
             self.expect(ocala("key", "new", self.path(key)), 0)
