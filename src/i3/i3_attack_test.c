@@ -119,6 +119,42 @@ static void other_peoples_addresses(void **state)
     i3_ring_free(r);
 }
 
+/* Sends data to an identifier, in the same moment. */
+static void throw(struct i3_ring * r, const struct i3_id *id)
+{
+    struct i3_packet p = {.flags = I3_OPTIONS | I3_DATA,
+                          .depth = 1,
+                          .stack = id,
+                          .payload = (const uint8_t *)"data",
+                          .payload_size = 4};
+    i3_ring_send_packet(r, &mallory, &r->server[0].at, &p);
+}
+
+/* The same with an identifier for each of them: an address that others bound gets few packets, who wants them gets all. */
+static void a_flood_by_triggers(void **state)
+{
+    struct i3_ring *r = alone(NULL);
+    struct i3_trigger wanted = drawn(r, &alice), unwanted[10], got;
+    assert_true(i3_ring_insert(r, &alice, 0, &wanted));
+    for (unsigned i = 0; i < 10; i++) {
+        unwanted[i] = drawn(r, &bob);
+        say(r, &mallory, &mallory, I3_INSERT, &unwanted[i]);
+        assert_int_equal(heard(r, &mallory, &got), I3_CHALLENGE);
+        say(r, &mallory, &mallory, I3_INSERT, &got);
+        assert_int_equal(heard(r, &mallory, NULL), I3_ACK);
+    }
+    i3_ring_run(r, 2 * SECOND);
+    uint64_t before = i3_server_counters(r->server[0].server)->delivered;
+    for (unsigned i = 0; i < 100; i++) {
+        throw(r, &unwanted[i % 10].id);
+        throw(r, &wanted.id);
+    }
+    i3_ring_run(r, 100 * MILLISECOND);
+    assert_int_equal(drops(r, I3_DROP_UNWANTED), 100 - 64);
+    assert_int_equal(i3_server_counters(r->server[0].server)->delivered - before, 64 + 100);
+    i3_ring_free(r);
+}
+
 /* A server as a mirror: what it says to an address that has shown nothing is at most as much as was sent, beyond a few. */
 static void amplification(void **state)
 {
@@ -368,6 +404,7 @@ int main(void)
         cmocka_unit_test(somebody_elses_identifier),
         cmocka_unit_test(forged_removal),
         cmocka_unit_test(other_peoples_addresses),
+        cmocka_unit_test(a_flood_by_triggers),
         cmocka_unit_test(amplification),
         cmocka_unit_test(flood_of_inserts),
         cmocka_unit_test(circles),

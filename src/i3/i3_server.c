@@ -69,6 +69,7 @@ static void make_keys(struct i3_server *s, const struct i3_server_settings *sett
     entropy_fill(settings->entropy, s->index_key, sizeof s->index_key);
     limit_sources_init(&s->clients, settings->entropy);
     limit_sources_init(&s->replies, settings->entropy);
+    limit_sources_init(&s->unwanted, settings->entropy);
 }
 
 struct i3_server *i3_server_new(const struct i3_server_settings *settings, instant now)

@@ -45,6 +45,8 @@
     X(STACK, "stack", "the identifiers to push do not fit onto the stack")                         \
     X(LOOP, "loop", "more steps from trigger to trigger than a packet may take here")              \
     X(COPIES, "copies", "more copies than one packet may become")                                  \
+    X(UNWANTED, "unwanted",                                                                        \
+      "more packets than an address gets that never showed that it wants them")                    \
     X(TRIGGER_LIMIT, "trigger-limit", "more than the trigger lets through")                        \
     X(PUSHED_BACK, "pushed-back", "it was to follow a trigger whose next identifier is not there") \
     X(OURS_ONLY, "ours-only", "IPv6 or a limit for an identifier of a ring that has no secret")    \

@@ -1,5 +1,8 @@
 /* Data: match, and follow each trigger to an address or to further identifiers.
  *
+ * An address that never showed that it wants packets gets few: with chains somebody else's triggers could make thousands of
+ * one, each of them behind another identifier.
+ *
  * One packet may take STEPS_MAX steps and become SENDS_MAX packets here.  The constraints on triggers keep circles from
  * being made; these limits hold whatever was inserted. */
 #include <string.h>
@@ -13,6 +16,10 @@ static void deliver(struct i3_server *s, struct passage *p, const struct i3_id *
     size_t ids = (size_t)depth * I3_ID, size = I3_HEADER + ids + packet->payload_size;
     if (!i3_table_admits(k, p->now, size)) {
         i3_drop(s, I3_DROP_TRIGGER_LIMIT);
+        return;
+    }
+    if (!k->proven && !limit_source_admits(&s->unwanted, p->now, &k->target.at.ip, UNWANTED_MOST)) {
+        i3_drop(s, I3_DROP_UNWANTED);
         return;
     }
     uint8_t *out = outbox_room(&s->out, size);

@@ -12,6 +12,7 @@
 #define SENDS_MAX       64   /* packets that one packet may become here                       */
 #define REPLIES_LONG    64   /* replies a second to one address that may exceed the request   */
 #define REPLIES_SHORT   1024 /* replies a second to one address at all                        */
+#define UNWANTED_MOST   64 /* packets a second to an address that never showed that it wants them */
 #define ROUTE_LIVES     (20 * SECOND)
 #define ROUTE_ASKS      (17 * SECOND) /* age at which it is asked for again                      */
 #define ROUTE_TRIES     3
@@ -53,7 +54,7 @@ struct i3_server {
     struct i3_table *table;
     struct crypto_hmac_key nonce_key, route_key;
     unsigned requests;
-    struct limit_sources clients, replies;
+    struct limit_sources clients, replies, unwanted;
     struct route *route;
     unsigned routes;
     struct back back[BACKS];
