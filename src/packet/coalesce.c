@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/cursor.h"
 #include "packet/checksum.h"
+#include "packet/field.h"
 
 /* Headers are compared field by field where they may differ and as bytes where they may not.  The
  * first packet's is kept as it came, because the translated one in the super-packet has other
@@ -15,24 +15,6 @@
 /* Flags that a packet of a run may have; PSH and FIN end it. */
 #define FLAGS_IN_RUN (TCP_ACK | TCP_ECE | TCP_PSH | TCP_FIN)
 #define FLAGS_LAST   (TCP_PSH | TCP_FIN)
-
-static uint16_t get_u16(const uint8_t *at)
-{
-    struct reader r = reader_over(at, 2);
-    return read_u16(&r);
-}
-
-static uint32_t get_u32(const uint8_t *at)
-{
-    struct reader r = reader_over(at, 4);
-    return read_u32(&r);
-}
-
-static void put_u16(uint8_t *at, uint16_t value)
-{
-    struct writer w = writer_over(at, 2);
-    write_u16(&w, value);
-}
 
 static size_t header_end(const uint8_t *bytes, const struct ip_view *v)
 {
@@ -57,7 +39,7 @@ bool coalesce_may_begin(const uint8_t *bytes, const struct ip_view *v)
         return false;
     if (tcp && (bytes[v->transport + TCP_FLAGS] & ~TCP_ECE) != TCP_ACK)
         return false;
-    if (!tcp && get_u16(bytes + v->transport + UDP_LENGTH) != v->total - v->transport)
+    if (!tcp && field_u16(bytes + v->transport + UDP_LENGTH) != v->total - v->transport)
         return false;
     return v->total > header_end(bytes, v);
 }
@@ -73,20 +55,20 @@ void coalesce_begin(struct coalesce *c, struct packet *p, const struct ip_view *
                            .count = 1};
     memcpy(c->header, header, c->header_size);
     c->segment = (uint16_t)(v->total - c->header_size);
-    c->id = v->version == 4 ? get_u16(header + IP4_ID) : 0;
+    c->id = v->version == 4 ? field_u16(header + IP4_ID) : 0;
     if (v->protocol == IP_TCP) {
         c->flags = header[v->transport + TCP_FLAGS];
-        c->sequence = get_u32(header + v->transport + TCP_SEQUENCE) + c->segment;
+        c->sequence = field_u32(header + v->transport + TCP_SEQUENCE) + c->segment;
     }
     c->full = v->total + c->segment > SUPER_MAX;
 }
 
 static bool id_fits(const struct coalesce *c, const uint8_t *bytes)
 {
-    uint16_t id = get_u16(bytes + IP4_ID);
+    uint16_t id = field_u16(bytes + IP4_ID);
     bool next = id == (uint16_t)(c->id + c->count);
     /* The id of a packet that is not to be fragmented means nothing (RFC 6864). */
-    bool same = id == c->id && (get_u16(bytes + IP4_FRAGMENT) & IP4_DONT_FRAGMENT);
+    bool same = id == c->id && (field_u16(bytes + IP4_FRAGMENT) & IP4_DONT_FRAGMENT);
     return c->count == 1 ? next || same : c->same_id ? same : next;
 }
 
@@ -95,9 +77,9 @@ static bool ip_fits(const struct coalesce *c, const uint8_t *bytes, size_t size)
     const uint8_t *first = c->header;
     if (c->version == 6)
         return !memcmp(bytes, first, IP6_LENGTH) &&
-               get_u16(bytes + IP6_LENGTH) == size - IP6_HEADER &&
+               field_u16(bytes + IP6_LENGTH) == size - IP6_HEADER &&
                !memcmp(bytes + IP6_LENGTH + 2, first + IP6_LENGTH + 2, IP6_HEADER - IP6_LENGTH - 2);
-    return !memcmp(bytes, first, IP4_LENGTH) && get_u16(bytes + IP4_LENGTH) == size &&
+    return !memcmp(bytes, first, IP4_LENGTH) && field_u16(bytes + IP4_LENGTH) == size &&
            !memcmp(bytes + IP4_FRAGMENT, first + IP4_FRAGMENT, IP4_SUM - IP4_FRAGMENT) &&
            !memcmp(bytes + IP4_SOURCE, first + IP4_SOURCE, IP4_HEADER - IP4_SOURCE) &&
            id_fits(c, bytes) && ip4_sum_right(bytes);
@@ -107,7 +89,7 @@ static bool tcp_fits(const struct coalesce *c, const uint8_t *tcp)
 {
     const uint8_t *first = c->header + c->transport;
     uint8_t flags = tcp[TCP_FLAGS];
-    return get_u32(tcp + TCP_SEQUENCE) == c->sequence &&
+    return field_u32(tcp + TCP_SEQUENCE) == c->sequence &&
            !memcmp(tcp + TCP_ACKNOWLEDGED, first + TCP_ACKNOWLEDGED,
                    TCP_FLAGS - TCP_ACKNOWLEDGED) &&
            !(flags & ~FLAGS_IN_RUN) && !((flags ^ first[TCP_FLAGS]) & ~FLAGS_LAST) &&
@@ -129,7 +111,7 @@ bool coalesce_fits(const struct coalesce *c, const uint8_t *bytes, size_t size)
     if (memcmp(transport, c->header + c->transport, 4) || !ip_fits(c, bytes, size))
         return false;
     if (c->protocol == IP_UDP)
-        return c->count < UDP_COUNT && get_u16(transport + UDP_LENGTH) == size - c->transport;
+        return c->count < UDP_COUNT && field_u16(transport + UDP_LENGTH) == size - c->transport;
     return tcp_fits(c, transport);
 }
 
@@ -137,7 +119,7 @@ void coalesce_add(struct coalesce *c, const uint8_t *bytes, size_t size)
 {
     size_t payload = size - c->header_size;
     if (c->count == 1 && c->version == 4)
-        c->same_id = get_u16(bytes + IP4_ID) == c->id;
+        c->same_id = field_u16(bytes + IP4_ID) == c->id;
     c->packet->size += payload;
     c->count++;
     c->full = payload < c->segment || c->packet->size == SUPER_MAX;
@@ -166,20 +148,20 @@ bool coalesce_same_flow(const struct coalesce *c, const struct ip_view *v)
         return false;
     /* A fragment hides its ports. */
     return !v->has_ports ||
-           (get_u16(ports) == v->source_port && get_u16(ports + 2) == v->destination_port);
+           (field_u16(ports) == v->source_port && field_u16(ports + 2) == v->destination_port);
 }
 
 static void write_lengths(struct coalesce *c, uint8_t *bytes, size_t size)
 {
     if (c->protocol == IP_UDP)
-        put_u16(bytes + c->transport + UDP_LENGTH, (uint16_t)(size - c->transport));
+        field_set_u16(bytes + c->transport + UDP_LENGTH, (uint16_t)(size - c->transport));
     if (c->version == 6) {
-        put_u16(bytes + IP6_LENGTH, (uint16_t)(size - IP6_HEADER));
+        field_set_u16(bytes + IP6_LENGTH, (uint16_t)(size - IP6_HEADER));
         return;
     }
-    uint32_t change = checksum_change16(0, get_u16(bytes + IP4_LENGTH), (uint16_t)size);
-    put_u16(bytes + IP4_LENGTH, (uint16_t)size);
-    put_u16(bytes + IP4_SUM, checksum_update(get_u16(bytes + IP4_SUM), change));
+    uint32_t change = checksum_change16(0, field_u16(bytes + IP4_LENGTH), (uint16_t)size);
+    field_set_u16(bytes + IP4_LENGTH, (uint16_t)size);
+    field_set_u16(bytes + IP4_SUM, checksum_update(field_u16(bytes + IP4_SUM), change));
 }
 
 struct packet *coalesce_end(struct coalesce *c)
@@ -194,7 +176,7 @@ struct packet *coalesce_end(struct coalesce *c)
     uint32_t before = (uint32_t)c->header_size + c->segment - c->transport;
     uint32_t after = (uint32_t)p->size - c->transport;
     write_lengths(c, p->data, p->size);
-    put_u16(sum, checksum_fold(get_u16(sum) + (after - before)));
+    field_set_u16(sum, checksum_fold(field_u16(sum) + (after - before)));
     if (tcp)
         p->data[c->transport + TCP_FLAGS] |= c->flags & FLAGS_LAST;
     o->gso = tcp ? (c->version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6) : PACKET_GSO_UDP;

@@ -1,4 +1,5 @@
 #include "packet/recipe.h"
+#include "packet/field.h"
 
 #include <string.h>
 
@@ -188,12 +189,6 @@ bool recipe_has_state(const struct recipe *r)
     return false;
 }
 
-static void put_u16(uint8_t *at, uint16_t value)
-{
-    struct writer w = writer_over(at, 2);
-    write_u16(&w, value);
-}
-
 static bool apply_ttl(const struct recipe_patch *patch, struct packet *p,
                       enum drop_reason *ret_reason)
 {
@@ -242,14 +237,14 @@ static bool apply_patch(const struct recipe_patch *patch, bool in_place, struct 
             *ret_reason = DROP_OVERSIZED;
             return false;
         }
-        put_u16(p->data + patch->at, (uint16_t)length);
+        field_set_u16(p->data + patch->at, (uint16_t)length);
         break;
     case PATCH_SEQUENCE16:
-        put_u16(p->data + patch->at, (uint16_t)(*patch->sequence)++);
+        field_set_u16(p->data + patch->at, (uint16_t)(*patch->sequence)++);
         break;
     case PATCH_SEQUENCE32:
-        put_u16(p->data + patch->at, (uint16_t)(*patch->sequence >> 16));
-        put_u16(p->data + patch->at + 2, (uint16_t)(*patch->sequence)++);
+        field_set_u16(p->data + patch->at, (uint16_t)(*patch->sequence >> 16));
+        field_set_u16(p->data + patch->at + 2, (uint16_t)(*patch->sequence)++);
         break;
     case PATCH_TTL:
         return in_place ? count_down(patch, p, ret_reason) : apply_ttl(patch, p, ret_reason);
@@ -313,7 +308,7 @@ void recipe_write_front(const struct recipe *r, uint8_t *record, size_t size)
         for (unsigned j = 0; j < 2; j++) {
             const struct recipe_patch *patch = &step->prepend.patch[j];
             if (patch->kind == PATCH_LENGTH16)
-                put_u16(at + patch->at, (uint16_t)(end - at - patch->from + patch->add));
+                field_set_u16(at + patch->at, (uint16_t)(end - at - patch->from + patch->add));
         }
     }
 }

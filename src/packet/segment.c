@@ -2,36 +2,12 @@
 
 #include <string.h>
 
-#include "base/cursor.h"
 #include "packet/checksum.h"
+#include "packet/field.h"
 
 /* The header of the super-packet is kept aside as it came; each packet gets a copy with its own
  * lengths, IPv4 id, TCP sequence number and flags.  What goes into the sums and is the same for all
  * packets is summed once. */
-
-static uint16_t get_u16(const uint8_t *at)
-{
-    struct reader r = reader_over(at, 2);
-    return read_u16(&r);
-}
-
-static uint32_t get_u32(const uint8_t *at)
-{
-    struct reader r = reader_over(at, 4);
-    return read_u32(&r);
-}
-
-static void put_u16(uint8_t *at, uint16_t value)
-{
-    struct writer w = writer_over(at, 2);
-    write_u16(&w, value);
-}
-
-static void put_u32(uint8_t *at, uint32_t value)
-{
-    struct writer w = writer_over(at, 4);
-    write_u32(&w, value);
-}
 
 static size_t sum_offset(const struct segment_cut *s)
 {
@@ -63,10 +39,10 @@ static void sum_header(struct segment_cut *s, const struct ip_view *v)
     s->pseudo_sum = checksum_add_pseudo(0, &v->source, &v->destination, v->protocol, 0);
     if (s->version != 4)
         return;
-    s->id = get_u16(s->header + IP4_ID);
-    put_u16(s->header + IP4_ID, 0);
-    put_u16(s->header + IP4_LENGTH, 0);
-    put_u16(s->header + IP4_SUM, 0);
+    s->id = field_u16(s->header + IP4_ID);
+    field_set_u16(s->header + IP4_ID, 0);
+    field_set_u16(s->header + IP4_LENGTH, 0);
+    field_set_u16(s->header + IP4_SUM, 0);
     s->ip_sum = checksum_add(0, s->header, v->header_size);
 }
 
@@ -98,12 +74,12 @@ unsigned segment_left(const struct segment_cut *s)
 static void write_ip(struct segment_cut *s, uint8_t *packet, size_t size)
 {
     if (s->version == 6) {
-        put_u16(packet + IP6_LENGTH, (uint16_t)(size - IP6_HEADER));
+        field_set_u16(packet + IP6_LENGTH, (uint16_t)(size - IP6_HEADER));
         return;
     }
-    put_u16(packet + IP4_LENGTH, (uint16_t)size);
-    put_u16(packet + IP4_ID, s->id);
-    put_u16(packet + IP4_SUM, checksum_finish(s->ip_sum + (uint32_t)size + s->id));
+    field_set_u16(packet + IP4_LENGTH, (uint16_t)size);
+    field_set_u16(packet + IP4_ID, s->id);
+    field_set_u16(packet + IP4_SUM, checksum_finish(s->ip_sum + (uint32_t)size + s->id));
     s->id++;
 }
 
@@ -111,13 +87,13 @@ static void write_transport(const struct segment_cut *s, uint8_t *packet, size_t
 {
     uint8_t *transport = packet + s->transport;
     size_t length = size - s->transport;
-    put_u16(packet + sum_offset(s), checksum_fold(s->pseudo_sum + (uint32_t)length));
+    field_set_u16(packet + sum_offset(s), checksum_fold(s->pseudo_sum + (uint32_t)length));
     if (s->protocol == IP_UDP) {
-        put_u16(transport + UDP_LENGTH, (uint16_t)length);
+        field_set_u16(transport + UDP_LENGTH, (uint16_t)length);
         return;
     }
     size_t before = s->next - s->header_size;
-    put_u32(transport + TCP_SEQUENCE, get_u32(transport + TCP_SEQUENCE) + (uint32_t)before);
+    field_set_u32(transport + TCP_SEQUENCE, field_u32(transport + TCP_SEQUENCE) + (uint32_t)before);
     if (before)
         transport[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
     if (s->total - s->next > s->payload)
@@ -143,7 +119,7 @@ void segment_complete(const struct segment_cut *s, uint8_t *packet, size_t size)
 {
     /* The field holds the sum of the pseudo-header, so it is summed with the rest. */
     uint16_t sum = checksum_finish(checksum_add(0, packet + s->transport, size - s->transport));
-    put_u16(packet + sum_offset(s), s->protocol == IP_UDP && !sum ? 0xFFFF : sum);
+    field_set_u16(packet + sum_offset(s), s->protocol == IP_UDP && !sum ? 0xFFFF : sum);
 }
 
 void segment_offload(const struct segment_cut *s, struct packet_offload *ret)

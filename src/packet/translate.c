@@ -1,9 +1,10 @@
+#include "base/cursor.h"
 #include "packet/translate.h"
 
 #include <string.h>
 
-#include "base/cursor.h"
 #include "packet/checksum.h"
+#include "packet/field.h"
 
 /* Sums are updated incrementally (RFC 1624), so a sum that was wrong stays wrong: damage done
  * before us is still noticed by the receiver.  A change is collected as a running sum of what was
@@ -16,18 +17,6 @@
  * All these fields lie at even offsets of what the sums cover: IP headers are multiples of four
  * bytes. */
 
-static uint16_t get_u16(const uint8_t *at)
-{
-    struct reader r = reader_over(at, 2);
-    return read_u16(&r);
-}
-
-static void put_u16(uint8_t *at, uint16_t value)
-{
-    struct writer w = writer_over(at, 2);
-    write_u16(&w, value);
-}
-
 /* Overwrites bytes; the running change with it. */
 static uint32_t replace(uint32_t change, uint8_t *at, const uint8_t *fresh, size_t size)
 {
@@ -39,13 +28,13 @@ static uint32_t replace(uint32_t change, uint8_t *at, const uint8_t *fresh, size
 /* Applies a change to a sum field; returns the change that this itself makes to a sum around it. */
 static uint32_t update_sum(uint8_t *at, uint32_t change, bool is_udp)
 {
-    uint16_t before = get_u16(at);
+    uint16_t before = field_u16(at);
     if (is_udp && !before)
         return 0;
     uint16_t after = checksum_update(before, change);
     if (is_udp && !after)
         after = 0xFFFF;
-    put_u16(at, after);
+    field_set_u16(at, after);
     return checksum_change16(0, before, after);
 }
 
@@ -134,7 +123,7 @@ bool ip_translate(struct packet *p, const struct ip_view *v, const struct ip_add
     if (open) {
         uint32_t pseudo = checksum_add_pseudo(0, source, destination, v->protocol,
                                               (uint32_t)(v->total - v->transport));
-        put_u16(p->data + sum, checksum_fold(pseudo));
+        field_set_u16(p->data + sum, checksum_fold(pseudo));
         return true;
     }
     if (v->is_icmp_error) {
@@ -172,7 +161,7 @@ static size_t parse_open(const uint8_t *bytes, size_t size, struct ip_view *ret)
     /* With UDP options (RFC 9868) the sum ends before the packet does, which an offload cannot say.
      */
     if (sum && ret->protocol == IP_UDP &&
-        get_u16(bytes + ret->transport + 4) != ret->total - ret->transport)
+        field_u16(bytes + ret->transport + 4) != ret->total - ret->transport)
         return 0;
     return sum;
 }
@@ -186,13 +175,13 @@ bool ip_complete_checksum(struct packet *p)
     if (!sum)
         return false;
     size_t length = v.total - v.transport;
-    put_u16(p->data + sum, 0);
+    field_set_u16(p->data + sum, 0);
     uint32_t total =
         checksum_add_pseudo(0, &v.source, &v.destination, v.protocol, (uint32_t)length);
     uint16_t checksum = checksum_finish(checksum_add(total, p->data + v.transport, length));
     if (v.protocol == IP_UDP && !checksum)
         checksum = 0xFFFF;
-    put_u16(p->data + sum, checksum);
+    field_set_u16(p->data + sum, checksum);
     p->offload.needs_checksum = false;
     return true;
 }
@@ -270,10 +259,10 @@ bool ip_clamp_mss(struct packet *p, const struct ip_view *v, uint16_t mtu)
         return false;
     size_t at = find_mss(p, v);
     uint16_t limit = (uint16_t)(mtu - headers);
-    if (!at || get_u16(p->data + at) <= limit)
+    if (!at || field_u16(p->data + at) <= limit)
         return false;
-    uint16_t before = get_u16(p->data + at), after = limit;
-    put_u16(p->data + at, after);
+    uint16_t before = field_u16(p->data + at), after = limit;
+    field_set_u16(p->data + at, after);
     if (p->offload.needs_checksum)
         return true;
     /* At an odd offset of the TCP header the value lies across two words: both halves change
