@@ -1,10 +1,10 @@
 #include "packet/recipe.h"
-#include "packet/field.h"
 
 #include <string.h>
 
 #include "base/check.h"
 #include "base/cursor.h"
+#include "packet/field.h"
 
 /* The only interpreter of recipes and peels.
  *

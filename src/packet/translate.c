@@ -1,8 +1,8 @@
-#include "base/cursor.h"
 #include "packet/translate.h"
 
 #include <string.h>
 
+#include "base/cursor.h"
 #include "packet/checksum.h"
 #include "packet/field.h"
 
