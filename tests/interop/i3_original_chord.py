@@ -8,6 +8,9 @@ from i3_original_wire import Death
 ROUTE, FIND, FOUND, STAB, STAB_REPLY, NOTIFY, PING, PONG, GET_FINGERS, FINGERS = range(10)
 SIZES = {FIND: 27, FOUND: 27, STAB: 27, STAB_REPLY: 27, NOTIFY: 27, PING: 11, PONG: 31, GET_FINGERS: 11}
 BITS, SUCCESSORS, UNANSWERED, CLEAN_EVERY = 160, 8, 5, 60
+# Rounds in which a node that was dropped is believed in again when others name him.  The one dead node that was watched
+# was gone from all for good after 61 to 65 rounds; why then was not seen.
+BELIEVED = 45
 RING = 1 << BITS
 
 
@@ -28,7 +31,8 @@ class Node:
 
 
 class Chord:
-    """`send(bytes, (ip, port))` sends, `deliver(bytes)` gets what is for this server."""
+    """`send(bytes, (ip, port))` sends, `deliver(bytes)` gets what is for this server.  Nodes are taken in unseen: it is
+    enough that somebody names them."""
 
     def __init__(self, ident, at, seeds, send, deliver):
         self.self = Node(ident, at)
@@ -36,6 +40,7 @@ class Chord:
         self.nodes = []  # clockwise from us: the first is the successor, the last the predecessor
         self.rounds = self.backup = self.turn = 0
         self.finger = BITS - 1
+        self.silent = {}  # address: the round in which it was dropped first
 
     def distance(self, ident):
         """Clockwise from us; our own place is the farthest."""
@@ -49,7 +54,6 @@ class Chord:
         return int.from_bytes(key, "big")
 
     def insert(self, ident, at):
-        """Whoever is named is taken in; nobody looks whether he lives."""
         known = next((node for node in self.nodes if node.id == ident), None)
         if known:
             known.at = at
@@ -58,6 +62,14 @@ class Chord:
         self.nodes.append(node)
         self.nodes.sort(key=lambda n: self.distance(n.id))
         return node
+
+    def hearsay(self, ident, at):
+        if self.rounds - self.silent.get(at, self.rounds) <= BELIEVED:
+            self.insert(ident, at)
+
+    def himself(self, ident, at):
+        self.silent.pop(at, None)
+        return self.insert(ident, at)
 
     def towards(self, key):
         """The next node on the way to a key that is not ours."""
@@ -115,20 +127,21 @@ class Chord:
 
     def on_found(self, data, ident, at, now):
         if at != self.self.at:
-            self.insert(ident, at)
+            self.hearsay(ident, at)
 
     def on_stab(self, data, ident, at, now):
-        self.insert(ident, at)
+        self.himself(ident, at)
         self.tell(STAB_REPLY, self.nodes[-1], at)
 
     def on_stab_reply(self, data, ident, at, now):
         if at == self.self.at:
             return
-        self.insert(ident, at)
-        self.tell(NOTIFY, self.self, self.nodes[0].at)
+        self.hearsay(ident, at)
+        if self.nodes:
+            self.tell(NOTIFY, self.self, self.nodes[0].at)
 
     def on_notify(self, data, ident, at, now):
-        self.insert(ident, at)
+        self.himself(ident, at)
 
     def on_ping(self, kind, data):
         at = at_of(data[1:7])
@@ -139,7 +152,7 @@ class Chord:
             self.send(bytes([FINGERS]) + self.self.bytes() + fingers + b"\0", at)
 
     def on_pong(self, data, ident, at, now):
-        node = self.insert(ident, at)
+        node = self.himself(ident, at)
         node.unanswered = 0
         took = (self.clock(now) - struct.unpack_from("!I", data, 27)[0]) % (1 << 32)
         node.rtt = took if node.rtt is None else node.rtt + (took - node.rtt) / 8
@@ -185,6 +198,7 @@ class Chord:
         for node in due:
             if node.unanswered >= UNANSWERED:
                 self.nodes.remove(node)
+                self.silent.setdefault(node.at, self.rounds)
                 continue
             node.unanswered += 1
             self.send(bytes([PING]) + at_bytes(self.self.at) + struct.pack("!I", self.clock(now)), node.at)
