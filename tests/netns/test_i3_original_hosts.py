@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+"""
+    alpha   beta   gamma       s1    s2    s3      lab.i3: three hosts; the servers are the original of 2005
+      |       |      |          |     |     |      (models of it: tests/interop/)
+      +-------+------+---- switch ----+-----+      10.1.0.0/24
+
+Our hosts over servers that are no code of ours and die of every packet that the original died of.
+"""
+import service
+import suite
+from i3lab import NAME, about, await_way, behind_a_router, download_while, everybody_up, network, tunnel_text
+from i3originals import ring_of_originals
+from netlab import need, program, wait_until
+from suite import case
+
+ONE = {"s1": "10.1.0.11"}
+THREE = {f"s{n}": f"10.1.0.{10 + n}" for n in range(1, 4)}
+
+
+def check(net):
+    for original in net.originals:
+        original.check()
+
+
+def fetched(host, name):
+    return host.curl(f"http://{name}:8000/marker") == service.MARKER + "\n"
+
+
+@case
+def curl_by_one_original():
+    """two daemons and one original server: curl over i3, by private identifiers; every trigger goes with its host"""
+    with network(servers=ONE, serve=ring_of_originals()) as net:
+        everybody_up(net)
+        net.beta.serve()
+        assert fetched(net.alpha, NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        await_way(net.beta, "alpha.lab.i3", "by private identifier")
+        check(net)
+        assert net.originals[0].triggers() >= 4
+        net.beta.down()
+        net.alpha.down()
+        wait_until(lambda: net.originals[0].triggers() == 0, 10, lambda: net.originals[0].log())
+        check(net)
+
+
+@case
+def with_everything_on():
+    """three originals and three hosts with shortcuts, anycast, sampling: each reaches each"""
+    options = {"all": {"shortcut": "allow"}, "beta": {"anycast": "0123456789abcdef"}}
+    with network(servers=THREE, options=options, hosts=("alpha", "beta", "gamma"), serve=ring_of_originals()) as net:
+        everybody_up(net)
+        net.beta.serve()
+        net.gamma.serve()
+        for host, name in ((net.alpha, NAME), (net.gamma, NAME), (net.alpha, "gamma.lab.i3"), (net.beta, "gamma.lab.i3")):
+            assert fetched(host, name)
+        assert net.beta.ping("alpha.lab.i3")
+        await_way(net.alpha, NAME, "by shortcut")
+        await_way(net.gamma, NAME, "by shortcut")
+        assert sum(original.triggers() for original in net.originals) >= 6
+        check(net)
+
+
+@case
+def an_original_is_killed():
+    """the original that carries the download is killed, and stays a ghost in the ring for a while: it goes on, by others"""
+    with network(servers=THREE, serve=ring_of_originals()) as net:
+        everybody_up(net)
+        net.beta.serve()
+        assert net.alpha.ping(NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        await_way(net.beta, "alpha.lab.i3", "by private identifier")
+
+        def kill():
+            text = tunnel_text(net.alpha, NAME) + tunnel_text(net.beta, "alpha.lab.i3")
+            next(original for original in net.originals if original.at + ":" in text).kill()
+        download_while(net, kill)
+        assert net.beta.ping("alpha.lab.i3")
+        check(net)
+
+
+@case
+def a_middlebox_by_an_original():
+    """what is sent to beta passes a filter by a chain of triggers that an original keeps"""
+    with network(servers=ONE, options={"beta": {"middlebox": "filter"}}, hosts=("alpha", "beta", "gamma"),
+                 serve=ring_of_originals()) as net:
+        box = net.gamma.start([program("i3-filter"), "10.1.0.11:5610", "10.1.0.3:7000", "filter.lab.i3", "100000"], "filter.log")
+        box.await_log("ready")
+        everybody_up(net, "alpha", "beta")
+        net.beta.serve()
+        assert fetched(net.alpha, NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        net.alpha.run(["ping", "-c", "30", "-i", "0.05", NAME], check=True)
+        box.end()
+        passed = int(box.log().split()[-4])
+        assert passed > 20, box.log()
+        check(net)
+
+
+@case
+def addresses_told_backwards():
+    """originals on machines with eth0 tell their addresses with the bytes reversed: ours do not use what they are told"""
+    with network(servers=THREE, serve=ring_of_originals("--backwards")) as net:
+        everybody_up(net)
+        net.beta.serve()
+        assert fetched(net.alpha, NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        await_way(net.beta, "alpha.lab.i3", "by private identifier")
+        assert "11.0.1.10" not in tunnel_text(net.alpha, NAME) + about(net.alpha)
+        check(net)
+
+
+@case
+def a_nat_by_originals():
+    """delta, behind a NAT, is reached by originals that are its first server and pass its request on, and reaches others"""
+    need("nft")
+    with network(servers=THREE, hosts=("alpha", "delta"), serve=ring_of_originals()) as net:
+        behind_a_router(net)
+        everybody_up(net)
+        net.delta.serve()
+        assert fetched(net.alpha, "delta.lab.i3")
+        assert net.delta.ping("alpha.lab.i3")
+        await_way(net.alpha, "delta.lab.i3", "by private identifier")
+        await_way(net.delta, "alpha.lab.i3", "by private identifier")
+        check(net)
+
+
+suite.main(__doc__)
