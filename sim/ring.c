@@ -35,14 +35,14 @@ struct lookup {
     struct i3_id id;
     unsigned tries, hops;
     bool answered;
-    instant next; /* try */
+    enum ring_fate fate; /* of the first try, unless it is answered */
+    instant next;        /* try */
 };
 
 struct client {
     struct i3_trigger trigger;
     struct endpoint at;
-    bool acknowledged;
-    instant next;
+    instant next, lost; /* lost: since when, 0: it is where it belongs */
 };
 
 struct death {
@@ -205,7 +205,6 @@ static void client_hears(struct ring_world *w, struct client *c, const struct i3
         insert(w, c);
         return;
     }
-    c->acknowledged = true;
     c->next = w->now + 15 * SECOND + (instant)draw(w, 5000) * MILLISECOND;
 }
 
@@ -219,7 +218,8 @@ static void ask(struct ring_world *w, struct lookup *l)
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &l->id, .option_count = 2};
     p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&asker)};
     p.option[1].type = I3_REQUEST_FOR_CACHE;
-    l->tries++;
+    if (l->tries++ == 1)
+        w->report->failed[l->fate]++;
     l->hops = 0;
     l->next = w->now + TRY_AFTER;
     send_packet(w, &asker, &p);
@@ -253,8 +253,10 @@ static void lookup_hears(struct ring_world *w, const struct i3_packet *p)
     if (!l || l->answered)
         return;
     memcpy(key.bytes, t->id.bytes, CHORD_ID);
-    if (ring_number_of(&t->target.at) != number(w, responsible(w, &key)))
+    if (ring_number_of(&t->target.at) != number(w, responsible(w, &key))) {
+        l->fate = RING_ELSEWHERE;
         return;
+    }
     l->answered = true;
     w->report->with_retries++;
     if (l->tries > 1)
@@ -263,14 +265,17 @@ static void lookup_hears(struct ring_world *w, const struct i3_packet *p)
     w->report->hops += l->hops;
 }
 
-static void count_hop(struct ring_world *w, const struct tiny_datagram *d)
+static void count_hop(struct ring_world *w, const struct tiny_datagram *d, bool dead)
 {
     const size_t id = 1 + CHORD_ID + 2 + I3_HEADER;
     if (d->size < id + I3_ID || d->bytes[0] != CHORD_ROUTE)
         return;
     struct lookup *l = lookup_of(w, d->bytes + id);
-    if (l)
-        l->hops++;
+    if (!l)
+        return;
+    l->hops++;
+    if (dead && l->tries == 1)
+        l->fate = RING_DEAD;
 }
 
 /* ---- time ---- */
@@ -290,9 +295,10 @@ static void arrive(struct ring_world *w, const struct tiny_datagram *d)
     note(w, d);
     if (d->to.ip.bytes[0] == RING_NET_SERVERS) {
         struct machine *m = &w->machine[to];
+        bool dead = to >= w->machines || !m->server;
         if (d->to.port == PORT_RING)
-            count_hop(w, d);
-        if (to >= w->machines || !m->server)
+            count_hop(w, d, dead);
+        if (dead)
             return;
         i3_server_input(m->server, w->now, d->to.port == PORT_RING ? I3_PORT_RING : I3_PORT_CLIENTS,
                         &d->from, d->bytes, d->size);
@@ -338,13 +344,32 @@ static void look_at_deaths(struct ring_world *w)
     }
 }
 
-static unsigned missing(struct ring_world *w)
+static bool is_lost(struct ring_world *w, const struct client *c)
 {
+    struct chord_id key;
+    memcpy(key.bytes, c->trigger.id.bytes, CHORD_ID);
+    return !i3_server_has(responsible(w, &key)->server, w->now, &c->trigger.id);
+}
+
+static unsigned look_at_triggers(struct ring_world *w)
+{
+    struct ring_report *r = w->report;
     unsigned count = 0;
     for (unsigned i = 0; i < w->plan->triggers; i++) {
-        struct chord_id key;
-        memcpy(key.bytes, w->client[i].trigger.id.bytes, CHORD_ID);
-        count += !i3_server_has(responsible(w, &key)->server, w->now, &w->client[i].trigger.id);
+        struct client *c = &w->client[i];
+        bool lost = is_lost(w, c);
+        count += lost;
+        if (lost == (c->lost != 0))
+            continue;
+        if (lost) {
+            c->lost = w->now;
+            continue;
+        }
+        double took = (double)(w->now - c->lost) / SECOND;
+        c->lost = 0;
+        r->losses++;
+        r->loss_mean_s += took;
+        r->loss_most_s = took > r->loss_most_s ? took : r->loss_most_s;
     }
     return count;
 }
@@ -392,7 +417,10 @@ static void form(struct ring_world *w)
         client_begin(w, i);
     for (instant end = w->now + SETTLE; w->now < end;)
         ring_step(w);
-    w->report->formed = is_formed(w) && !missing(w);
+    unsigned lost = 0;
+    for (unsigned i = 0; i < w->plan->triggers; i++)
+        lost += is_lost(w, &w->client[i]);
+    w->report->formed = is_formed(w) && !lost;
 }
 
 /* `done` of `all` steps are over: how many of `events` should be over as well? */
@@ -417,16 +445,14 @@ static void watch(struct ring_world *w)
             lookup_begin(w);
         ring_step(w);
         look_at_deaths(w);
-        if (step % 10 == 0) {
-            w->report->trigger_seconds += plan->triggers;
-            w->report->missing_seconds += missing(w);
-        }
+        w->report->trigger_steps += plan->triggers;
+        w->report->lost_steps += look_at_triggers(w);
     }
     for (unsigned step = 0; step < REST; step++) {
         ring_step(w);
         look_at_deaths(w);
+        w->report->lost_at_end = look_at_triggers(w);
     }
-    w->report->missing_at_end = missing(w);
 }
 
 void ring_run(const struct ring_plan *plan, struct ring_report *ret)
@@ -452,6 +478,8 @@ void ring_run(const struct ring_plan *plan, struct ring_report *ret)
     ret->deaths = w.deaths;
     if (ret->repaired)
         ret->repair_mean_s /= ret->repaired;
+    if (ret->losses)
+        ret->loss_mean_s /= ret->losses;
     ret->datagrams = w.net.sent;
     ret->datagrams_a_server_second =
         (double)(w.net.sent - before) / (plan->servers * (double)(plan->seconds + REST / 10));

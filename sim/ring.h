@@ -26,16 +26,28 @@ struct ring_stretch {
     unsigned median, ninetieth;
 };
 
+/* What became of a first try that was not answered by who is responsible. */
+enum ring_fate {
+    RING_SILENT,   /* it did not reach a dead server, and nobody answered */
+    RING_DEAD,     /* it went to a dead server                            */
+    RING_ELSEWHERE /* somebody else said he is responsible                */
+};
+#define RING_FATES 3
+
 struct ring_report {
     unsigned lookups, at_once,
         with_retries; /* answered by who is responsible: the first, or one of three tries */
-    uint64_t hops;    /* of those answered at once */
+    unsigned failed[RING_FATES];
+    uint64_t hops; /* of those answered at once */
     unsigned deaths, repaired;
     double repair_mean_s,
         repair_most_s; /* until the next server takes over what the dead one had */
-    uint64_t trigger_seconds,
-        missing_seconds; /* of triggers, and of those that who is responsible does not have */
-    unsigned missing_at_end;
+    /* A trigger is lost while who is responsible does not have it. */
+    uint64_t trigger_steps,
+        lost_steps;  /* of all triggers, while servers are replaced; of the lost */
+    unsigned losses; /* a trigger was lost, and came back */
+    double loss_mean_s, loss_most_s;
+    unsigned lost_at_end;
     uint64_t datagrams;
     double datagrams_a_server_second;
     uint64_t print; /* of all datagrams: the same plan gives the same one */

@@ -75,7 +75,7 @@ static bool is_good(const struct ring_plan *plan, const struct ring_report *r)
 {
     double hops = share(r->hops, r->at_once);
     return r->formed && share(r->with_retries, r->lookups) >= 0.99 &&
-           hops <= half_log2(plan->servers) + 2 && r->repaired == r->deaths && !r->missing_at_end &&
+           hops <= half_log2(plan->servers) + 2 && r->repaired == r->deaths && !r->lost_at_end &&
            (!plan->pairs || is_stretch_good(plan, r->stretch));
 }
 
@@ -96,12 +96,15 @@ static void print(const struct ring_plan *plan, const struct ring_report *r)
     printf("\"formed\": %s, \"lookups\": %u, \"share_at_once\": %.4f, \"share_in_three\": %.4f, ",
            r->formed ? "true" : "false", r->lookups, share(r->at_once, r->lookups),
            share(r->with_retries, r->lookups));
+    printf("\"failed_at_once\": {\"dead\": %u, \"elsewhere\": %u, \"silent\": %u}, ",
+           r->failed[RING_DEAD], r->failed[RING_ELSEWHERE], r->failed[RING_SILENT]);
     printf("\"hops\": %.2f, \"half_log2\": %.1f, \"deaths\": %u, \"repaired\": %u, ",
            share(r->hops, r->at_once), half_log2(plan->servers), r->deaths, r->repaired);
     printf("\"repair_mean_s\": %.2f, \"repair_most_s\": %.2f, \"triggers\": %u, ", r->repair_mean_s,
            r->repair_most_s, plan->triggers);
-    printf("\"share_missing\": %.5f, \"missing_at_end\": %u, ",
-           share(r->missing_seconds, r->trigger_seconds), r->missing_at_end);
+    printf("\"share_lost\": %.5f, \"losses\": %u, \"loss_mean_s\": %.2f, \"loss_most_s\": %.2f, ",
+           share(r->lost_steps, r->trigger_steps), r->losses, r->loss_mean_s, r->loss_most_s);
+    printf("\"lost_at_end\": %u, ", r->lost_at_end);
     if (plan->pairs)
         print_stretch(plan, r->stretch);
     printf("\"datagrams\": %llu, \"datagrams_a_server_second\": %.1f, \"print\": \"%016llx\"}\n",

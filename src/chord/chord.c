@@ -64,6 +64,7 @@ struct chord *chord_new(const struct chord_settings *s, instant now)
     limit_sources_init(&c->messages, c->entropy);
     limit_sources_init(&c->newcomers, c->entropy);
     outbox_init(&c->out, s->outbox, LETTERS);
+    held_init(&c->held, s->held);
     return c;
 }
 
@@ -72,6 +73,7 @@ void chord_free(struct chord *c)
     if (!c)
         return;
     outbox_done(&c->out);
+    held_done(&c->held);
     crypto_wipe(&c->secret, sizeof c->secret);
     free(c);
 }
@@ -109,17 +111,23 @@ static bool goes_in_circles(struct chord *c, instant now, const struct chord_mes
     return ++r->count > RECENT_COPIES;
 }
 
-/* To the next node on the way; the message has a hop less by now. */
-static void pass(struct chord *c, instant now, struct chord_message *m, bool find)
+bool chord_give(struct chord *c, instant now, struct node *next, const struct chord_message *m)
 {
-    struct node *next = find ? node_preceding(c, &m->node.id) : node_next(c, &m->node.id);
-    if (!next) {
-        chord_drop(c, CHORD_DROP_NO_WAY);
-        return;
-    }
     if (now - next->heard > QUIET_IN_USE)
         node_ping(c, now, next);
     send_as_it_is(c, &next->node.at, m);
+    return next->unanswered;
+}
+
+/* To the next node on the way; the message has a hop less by now. */
+static void pass(struct chord *c, instant now, struct chord_message *m)
+{
+    struct node *next = node_next(c, now, &m->node.id);
+    bool is_held = false;
+    if (c->nodes && (!next || chord_give(c, now, next, m)))
+        is_held = held_keep(&c->held, now, m, next);
+    if (!next && !is_held)
+        chord_drop(c, CHORD_DROP_NO_WAY);
 }
 
 void chord_route(struct chord *c, instant now, const struct chord_id *key, const void *payload,
@@ -139,7 +147,7 @@ void chord_route(struct chord *c, instant now, const struct chord_id *key, const
         return;
     }
     c->counters.routed++;
-    pass(c, now, &m, false);
+    pass(c, now, &m);
 }
 
 bool chord_copy(struct chord *c, unsigned index, const struct chord_id *key, const void *payload,
@@ -181,7 +189,7 @@ static void find(struct chord *c, instant now, struct chord_message *m)
         chord_send_node(c, &m->node.at, CHORD_FOUND, &successor->node.id, &successor->node.at);
         return;
     }
-    pass(c, now, m, true);
+    chord_give(c, now, node_preceding(c, now, &m->node.id), m);
 }
 
 /* A node told us about itself. */
@@ -256,7 +264,7 @@ static bool route(struct chord *c, instant now, struct chord_message *m, struct 
         return false;
     }
     c->counters.routed++;
-    pass(c, now, m, false);
+    pass(c, now, m);
     return false;
 }
 
@@ -332,11 +340,17 @@ void chord_advance(struct chord *c, instant now)
         /* A machine that slept does not make up for it. */
         c->tick = now - c->tick > SECOND ? now + CHORD_TICK : c->tick + CHORD_TICK;
     }
+    held_advance(c, now);
+}
+
+bool chord_take(struct chord *c, struct chord_delivery *ret)
+{
+    return held_take(&c->held, ret);
 }
 
 instant chord_deadline(const struct chord *c)
 {
-    return c->tick;
+    return instant_min(c->tick, c->held.due);
 }
 
 bool chord_output(struct chord *c, struct outbox_letter *ret)

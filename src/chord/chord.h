@@ -4,7 +4,8 @@
  * differences that they do not notice:
  *   - a node that was only heard of is a candidate: it is pinged with a random token, and used once it has answered
  *     (ghosts do not come back, and nobody can be inserted who does not receive at the address he names);
- *   - nodes are asked again when they were silent, sooner when they are being used;
+ *   - nodes are asked again when they were silent, at once when they are being used; what was routed to one that does not
+ *     answer goes another way (held.c);
  *   - predecessors are asked for theirs, and a key that lies just before us goes straight back to whose it is;
  *   - until a new node knows its predecessor it is responsible for nothing;
  *   - limits: candidates and messages of a source, nodes of an address, copies of one message in a second (an open ring
@@ -37,6 +38,7 @@
     X(CHANGED_ID, "changed-id", "a node that is known under another id")                           \
     X(NO_WAY, "no-way", "no other node to pass it to")                                             \
     X(LOOP, "loop", "the same message came too often in a second")                                 \
+    X(SILENT, "silent", "no node that it was sent to has shown that it lives")                     \
     X(HOPS, "hops", "it crossed too many servers")                                                 \
     X(TOO_BIG, "too-big", "larger than a datagram of the ring")
 
@@ -56,6 +58,7 @@ struct chord_settings {
     const uint8_t *secret; /* CHORD_SECRET bytes (copied), or NULL for an open ring      */
     unsigned per_address;  /* nodes taken in from one IP address; 0: no limit            */
     size_t outbox;         /* bytes of datagrams that may wait to be pulled              */
+    size_t held;           /* bytes of messages kept until the next node answers; 0: none */
     struct entropy *entropy;
 };
 
@@ -64,7 +67,8 @@ struct chord_settings {
     X(delivered, "packets that came over the ring for this server")                                \
     X(found, "answers to who is responsible")                                                      \
     X(joined, "nodes that answered and were taken in")                                             \
-    X(lost, "nodes that stopped answering")
+    X(lost, "nodes that stopped answering")                                                        \
+    X(rerouted, "packets that were sent another way, as a node did not answer")
 
 struct chord_counters {
 #define CHORD_COUNTER_FIELD(name, text) uint64_t name;
@@ -85,7 +89,10 @@ struct chord_delivery {
 };
 bool chord_input(struct chord *c, instant now, const struct endpoint *from, const void *bytes,
                  size_t size, struct chord_delivery *ret);
+/* Then chord_take() until it is false: messages that were held and are for this server by now.  The payload is valid until
+ * the next chord_advance(). */
 void chord_advance(struct chord *c, instant now);
+bool chord_take(struct chord *c, struct chord_delivery *ret);
 instant chord_deadline(const struct chord *c);
 bool chord_output(struct chord *c, struct outbox_letter *ret);
 

@@ -7,11 +7,13 @@
 
 #define CHORD_TICK        (250 * MILLISECOND)
 #define TICKS_A_ROUND     4
-#define PING_WAIT         (500 * MILLISECOND)
+#define PING_WAIT         (500 * MILLISECOND) /* for an answer, at most...                          */
+#define PING_WAIT_LEAST   CHORD_TICK
 #define PING_TRIES        4            /* unanswered ones after which a node is gone            */
 #define QUIET             (5 * SECOND) /* silence after which a node is asked                   */
-#define QUIET_NEAR        (2 * SECOND) /* the same for the first successor and the predecessor  */
-#define QUIET_IN_USE      SECOND       /* the same for a node that something is sent to         */
+#define QUIET_NEAR        (1250 * MILLISECOND) /* the same for the first successor and the predecessor  */
+#define QUIET_IN_USE      CHORD_TICK   /* the same for a node that something is sent to         */
+#define HOLD_MOST         (3 * SECOND) /* a message is held                                     */
 #define CANDIDATES_MAX    32
 #define SETTLE_WAIT       (2 * SECOND) /* for predecessors that we were told about              */
 #define ALONE_AFTER       (4 * SECOND) /* without an answer from a seed                         */
@@ -35,6 +37,14 @@ struct recent {
     uint32_t print;
     instant since;
     unsigned count;
+};
+
+struct held_messages {
+    uint8_t *block;
+    size_t room, used;
+    struct held *slot;
+    unsigned slots, count;
+    instant due; /* of the first; INSTANT_NEVER: none */
 };
 
 struct chord {
@@ -61,6 +71,7 @@ struct chord {
     struct recent recent[RECENT];
     struct limit_sources messages, newcomers;
     struct outbox out;
+    struct held_messages held;
     struct chord_counters counters;
 };
 
@@ -75,14 +86,20 @@ void chord_send(struct chord *c, const struct endpoint *to, struct chord_message
 void chord_send_node(struct chord *c, const struct endpoint *to, enum chord_type type,
                      const struct chord_id *id, const struct endpoint *at);
 
+/* Sends a message to a node, and a ping with it unless the node was heard of just now.  Has it yet to answer? */
+bool chord_give(struct chord *c, instant now, struct node *next, const struct chord_message *m);
+
 /* ---- nodes.c ---- */
 struct node *node_successor(struct chord *c);
 struct node *node_predecessor(struct chord *c);
 struct node *node_at(struct chord *c, const struct endpoint *at);
 /* The known node that precedes the key most closely; one that answers, if there is. NULL without any. */
-struct node *node_preceding(struct chord *c, const struct chord_id *key);
-/* Where a key that is not ours goes next: to whose it is when that is known, else nearer. */
-struct node *node_next(struct chord *c, const struct chord_id *key);
+struct node *node_preceding(struct chord *c, instant now, const struct chord_id *key);
+/* Where a key that is not ours goes next: to whose it is when that is known, else nearer.  NULL without any, and when all
+ * between the key and us are silent: it may be ours soon. */
+struct node *node_next(struct chord *c, instant now, const struct chord_id *key);
+/* How long an answer may take, by those that came. */
+instant node_patience(const struct node *n);
 void node_ping(struct chord *c, instant now, struct node *n);
 /* Something was heard from it. */
 void node_heard(struct node *n, instant now);
@@ -94,6 +111,18 @@ void node_pong(struct chord *c, instant now, const struct chord_message *m);
 void node_tick(struct chord *c, instant now);
 /* Keeps successors, predecessors, and the first node of each interval of fingers. */
 void node_clean(struct chord *c);
+
+/* ---- held.c ---- */
+void held_init(struct held_messages *h, size_t bytes);
+void held_done(struct held_messages *h);
+/* A ROUTE that was given to `next`, which has been asked and has not answered yet; NULL: to nobody.  False: no room. */
+bool held_keep(struct held_messages *h, instant now, const struct chord_message *m,
+               const struct node *next);
+/* A node answered: what it was given has arrived. */
+void held_heard(struct held_messages *h, const struct endpoint *from);
+/* What is due goes another way, or becomes ours. */
+void held_advance(struct chord *c, instant now);
+bool held_take(struct held_messages *h, struct chord_delivery *ret);
 
 /* ---- round.c ---- */
 void round_tick(struct chord *c, instant now);

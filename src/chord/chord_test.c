@@ -15,6 +15,9 @@
 #include "tests/support/tiny_net.h"
 
 #define SERVERS_MAX 24
+#define NUMBERED    100
+#define HELD        8192
+#define UNHEARD     (300 * MILLISECOND) /* who was heard of before that is asked when he is used */
 
 struct server {
     struct seeded random;
@@ -29,8 +32,9 @@ struct ring {
     unsigned servers;
     const uint8_t *secret;
     instant now;
-    /* What was last delivered, and where. */
+    /* What was last delivered, and where; by the number in the payload, if it has one. */
     unsigned delivered, deliverer;
+    unsigned times[NUMBERED], where[NUMBERED];
 };
 
 static struct ring *ring_new(uint64_t seed, const uint8_t *secret)
@@ -52,7 +56,7 @@ static void add(struct ring *r)
 {
     struct server *s = &r->server[r->servers];
     struct chord_settings settings = {
-        .secret = r->secret, .outbox = 65536, .entropy = &s->random.entropy};
+        .secret = r->secret, .outbox = 65536, .held = HELD, .entropy = &s->random.entropy};
     seeded_init(&s->random, r->net.order * 1000 + r->servers + 1);
     s->at = address(r->servers);
     settings.self.at = s->at;
@@ -84,6 +88,28 @@ static void pull(struct ring *r, struct server *s)
         tiny_net_send(&r->net, r->now, &s->at, &l.to, l.bytes, l.size);
 }
 
+static void deliver(struct ring *r, unsigned server, const struct chord_delivery *got)
+{
+    r->delivered++;
+    r->deliverer = server;
+    assert_memory_equal(got->payload, "payload", 7);
+    if (got->size != 8)
+        return;
+    assert_true(got->payload[7] < NUMBERED);
+    r->times[got->payload[7]]++;
+    r->where[got->payload[7]] = server;
+}
+
+static void advance(struct ring *r, unsigned index)
+{
+    struct chord_delivery got;
+    struct server *s = &r->server[index];
+    chord_advance(s->chord, r->now);
+    while (chord_take(s->chord, &got))
+        deliver(r, index, &got);
+    pull(r, s);
+}
+
 static void arrive(struct ring *r, const struct tiny_datagram *d)
 {
     for (unsigned i = 0; i < r->servers; i++) {
@@ -92,11 +118,8 @@ static void arrive(struct ring *r, const struct tiny_datagram *d)
         if (!s->chord || !endpoint_equal(&s->at, &d->to))
             continue;
         s->received++;
-        if (chord_input(s->chord, r->now, &d->from, d->bytes, d->size, &got)) {
-            r->delivered++;
-            r->deliverer = i;
-            assert_memory_equal(got.payload, "payload", 7);
-        }
+        if (chord_input(s->chord, r->now, &d->from, d->bytes, d->size, &got))
+            deliver(r, i, &got);
         pull(r, s);
     }
 }
@@ -117,10 +140,8 @@ static void run(struct ring *r, instant span)
             free(d);
         }
         for (unsigned i = 0; i < r->servers; i++)
-            if (r->server[i].chord && chord_deadline(r->server[i].chord) <= r->now) {
-                chord_advance(r->server[i].chord, r->now);
-                pull(r, &r->server[i]);
-            }
+            if (r->server[i].chord && chord_deadline(r->server[i].chord) <= r->now)
+                advance(r, i);
         if (r->now >= end)
             return;
     }
@@ -283,6 +304,91 @@ static void servers_die(void **state)
     run(r, 5 * SECOND);
     assert_int_equal(until_agreed(r, 0), 0);
     assert_true(lookups(r, 30) > 20);
+    ring_free(r);
+}
+
+/* Sends NUMBERED messages while some have just died; how many reach who is responsible among those that live? */
+static unsigned arrive_after_deaths(struct ring *r, const unsigned *dead, unsigned count)
+{
+    struct chord_id key[NUMBERED];
+    unsigned good = 0;
+    for (unsigned i = 0; i < count; i++)
+        kill_server(r, dead[i]);
+    run(r, UNHEARD);
+    for (unsigned k = 0; k < NUMBERED; k++) {
+        uint8_t payload[8] = "payload";
+        unsigned from = k % r->servers;
+        entropy_fill(&r->net.random.entropy, key[k].bytes, CHORD_ID);
+        while (!r->server[from].chord || owner(r, &key[k]) == from)
+            from = (from + 1) % r->servers;
+        payload[7] = (uint8_t)k;
+        chord_route(r->server[from].chord, r->now, &key[k], payload, sizeof payload);
+        pull(r, &r->server[from]);
+    }
+    run(r, 4 * SECOND);
+    for (unsigned k = 0; k < NUMBERED; k++)
+        good += r->times[k] && r->where[k] == owner(r, &key[k]);
+    return good;
+}
+
+static uint64_t rerouted(const struct ring *r)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < r->servers; i++)
+        if (r->server[i].chord)
+            sum += chord_counters(r->server[i].chord)->rerouted;
+    return sum;
+}
+
+static void messages_go_round_the_dead(void **state)
+{
+    static const uint8_t secret[CHORD_SECRET] = {5};
+    static const unsigned dead[] = {2, 9, 15, 19};
+    for (unsigned closed = 0; closed < 2; closed++) {
+        struct ring *r = ring_new(14 + closed, closed ? secret : NULL);
+        for (unsigned i = 0; i < 20; i++)
+            add(r);
+        until_agreed(r, 20);
+        run(r, 20 * SECOND);
+        assert_int_equal(arrive_after_deaths(r, dead, 4), NUMBERED);
+        assert_true(rerouted(r) > 10);
+        ring_free(r);
+    }
+    /* While the net loses, repeats and reorders as well, most arrive. */
+    struct ring *r = ring_new(16, NULL);
+    for (unsigned i = 0; i < 20; i++)
+        add(r);
+    until_agreed(r, 20);
+    run(r, 20 * SECOND);
+    r->net.lose = 100;
+    r->net.twice = 50;
+    r->net.jitter = 60 * MILLISECOND;
+    assert_true(arrive_after_deaths(r, dead, 4) >= 75); /* a tenth is lost at each hop */
+    ring_free(r);
+}
+
+/* More messages for somebody who fell silent than are held: the rest is lost, and nothing else happens. */
+static void held_messages_are_few(void **state)
+{
+    struct ring *r = ring_new(17, NULL);
+    add(r);
+    add(r);
+    until_agreed(r, 10);
+    run(r, 2 * SECOND);
+    struct chord *c = r->server[0].chord;
+    struct chord_id key = chord_self(r->server[1].chord)->id;
+    kill_server(r, 1);
+    run(r, UNHEARD);
+    for (unsigned k = 0; k < 100; k++) {
+        char payload[12] = "payload";
+        payload[8] = (char)k; /* not the same one again: that would be a circle */
+        chord_route(c, r->now, &key, payload, sizeof payload);
+        pull(r, &r->server[0]);
+    }
+    assert_int_equal(chord_counters(c)->routed, 100);
+    run(r, 4 * SECOND);
+    assert_int_equal(r->delivered, HELD / 256); /* it is ours by now */
+    assert_true(chord_deadline(c) > r->now);
     ring_free(r);
 }
 
@@ -558,6 +664,8 @@ int main(void)
         cmocka_unit_test(rings_form),
         cmocka_unit_test(messages_arrive),
         cmocka_unit_test(servers_die),
+        cmocka_unit_test(messages_go_round_the_dead),
+        cmocka_unit_test(held_messages_are_few),
         cmocka_unit_test(halves_meet_again),
         cmocka_unit_test(answers_an_original),
         cmocka_unit_test(joins_an_original),

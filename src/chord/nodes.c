@@ -44,35 +44,54 @@ static unsigned rank(const struct chord *c, const struct chord_id *d)
     return low;
 }
 
-struct node *node_preceding(struct chord *c, const struct chord_id *key)
+instant node_patience(const struct node *n)
+{
+    instant wait = n->rtt_us ? 2 * (instant)n->rtt_us * MICROSECOND : PING_WAIT;
+    return wait < PING_WAIT_LEAST ? PING_WAIT_LEAST : instant_min(wait, PING_WAIT);
+}
+
+/* It may be dead: nothing is sent there while there is another way. */
+static bool is_silent(const struct node *n, instant now)
+{
+    return n->unanswered > 1 || (n->unanswered && now - n->asked >= node_patience(n));
+}
+
+struct node *node_preceding(struct chord *c, instant now, const struct chord_id *key)
 {
     struct chord_id d = chord_distance(&c->self.id, key);
     unsigned before = rank(c, &d);
     for (unsigned i = before; i > 0; i--)
-        if (c->node[i - 1].unanswered < 2)
+        if (!is_silent(&c->node[i - 1], now))
             return &c->node[i - 1];
     /* None that answers: the nearest of those that may be dead, else the successor. */
     return before ? &c->node[before - 1] : node_successor(c);
 }
 
-struct node *node_next(struct chord *c, const struct chord_id *key)
+/* Of the nodes behind the key the first that answers has it.  Known without a gap are successors and predecessors. */
+struct node *node_next(struct chord *c, instant now, const struct chord_id *key)
 {
     struct chord_id d = chord_distance(&c->self.id, key);
-    unsigned before = rank(c, &d);
+    unsigned before = rank(c, &d), end = before;
     if (!c->nodes)
         return NULL;
-    /* Between us and a successor, or between two predecessors: the node behind the key is whose it is. */
-    if (before < c->nodes &&
-        (before < CHORD_SUCCESSORS || before + CHORD_PREDECESSORS > c->nodes) &&
-        c->node[before].unanswered < 2)
-        return &c->node[before];
-    return node_preceding(c, key);
+    if (before + CHORD_PREDECESSORS > c->nodes)
+        end = c->nodes;
+    else if (before < CHORD_SUCCESSORS)
+        end = c->nodes < CHORD_SUCCESSORS ? c->nodes : CHORD_SUCCESSORS;
+    for (unsigned i = before; i < end; i++)
+        if (!is_silent(&c->node[i], now))
+            return &c->node[i];
+    bool ours_soon = before < end && end == c->nodes;
+    return ours_soon ? NULL : node_preceding(c, now, key);
 }
 
 static void ask(struct chord *c, instant now, struct node *n)
 {
     struct chord_message m = {.type = CHORD_PING, .node.at = c->self.at};
-    n->token = m.token = entropy_u32(c->entropy);
+    /* The same token again, so that an answer which is late counts. */
+    if (!n->unanswered)
+        n->token = entropy_u32(c->entropy);
+    m.token = n->token;
     n->asked = now;
     n->unanswered++;
     chord_send(c, &n->node.at, &m);
@@ -162,6 +181,8 @@ static void insert(struct chord *c, const struct node *n)
 
 static void measured(struct node *n, instant now)
 {
+    if (n->unanswered > 1)
+        return; /* which ping does it answer? */
     uint32_t rtt = (uint32_t)((now - n->asked) / MICROSECOND);
     n->rtt_us = n->rtt_us ? n->rtt_us - n->rtt_us / 8 + rtt / 8 : rtt;
 }
@@ -182,6 +203,7 @@ void node_pong(struct chord *c, instant now, const struct chord_message *m)
     n->distance = chord_distance(&c->self.id, &m->node.id);
     measured(n, now);
     node_heard(n, now);
+    held_heard(&c->held, &m->node.at);
     if (!fresh)
         return;
     struct node known = *n;
@@ -202,7 +224,7 @@ static bool is_gone(struct chord *c, instant now, struct node *n, instant quiet)
 {
     if (!n->unanswered && now - n->heard < quiet)
         return false;
-    if (n->unanswered && now - n->asked < PING_WAIT)
+    if (n->unanswered && now - n->asked < node_patience(n))
         return false;
     if (n->unanswered >= PING_TRIES)
         return true;

@@ -36,7 +36,7 @@ static void look_for_predecessor(struct chord *c)
         chord_send_node(c, &n->node.at, CHORD_STABILISE, &c->self.id, &c->self.at);
 }
 
-static void look_for_finger(struct chord *c)
+static void look_for_finger(struct chord *c, instant now)
 {
     struct chord_id start = chord_id_plus(&c->self.id, c->bit);
     struct chord_id d = chord_distance(&c->self.id, &start);
@@ -45,7 +45,7 @@ static void look_for_finger(struct chord *c)
         start = chord_id_plus(&c->self.id, c->bit);
     }
     c->bit = c->bit ? c->bit - 1 : CHORD_BITS - 1;
-    const struct node *n = node_preceding(c, &start);
+    const struct node *n = node_preceding(c, now, &start);
     ask_for(c, &n->node.at, &start);
 }
 
@@ -59,7 +59,7 @@ static void run_round(struct chord *c, instant now)
     chord_send_node(c, &c->node[0].node.at, CHORD_STABILISE, &c->self.id, &c->self.at);
     look_for_successor(c);
     look_for_predecessor(c);
-    look_for_finger(c);
+    look_for_finger(c, now);
     if (c->seeds && c->rounds % SEED_ROUNDS == 0) {
         struct chord_id next = chord_id_plus(&c->self.id, 0);
         ask_for(c, &c->seed[entropy_below(c->entropy, c->seeds)], &next);

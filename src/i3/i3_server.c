@@ -10,6 +10,7 @@
 
 #define SWEEP_MOST  4096
 #define SWEEP_EVERY (100 * MILLISECOND)
+#define HELD_SHARE  8 /* of the outbox: as much room for messages that the ring holds */
 
 static const char *const drop_names[][2] = {
 #define DROP_NAME(id, name, text) {name, text},
@@ -78,6 +79,7 @@ struct i3_server *i3_server_new(const struct i3_server_settings *settings, insta
     struct chord_settings chord = settings->chord;
     chord.entropy = settings->entropy;
     chord.outbox = settings->outbox;
+    chord.held = settings->outbox / HELD_SHARE;
     s->at = settings->at;
     s->closed = chord.secret;
     s->requests = settings->requests;
@@ -282,10 +284,18 @@ void i3_server_input(struct i3_server *s, instant now, enum i3_port port,
         packet_input(s, now, from, bytes, size);
 }
 
+static void ring_advance(struct i3_server *s, instant now)
+{
+    struct chord_delivery held;
+    chord_advance(s->chord, now);
+    while (chord_take(s->chord, &held))
+        packet_input(s, now, NULL, held.payload, held.size);
+}
+
 void i3_server_advance(struct i3_server *s, instant now)
 {
     if (chord_deadline(s->chord) <= now)
-        chord_advance(s->chord, now);
+        ring_advance(s, now);
     if (now - s->swept >= SWEEP_EVERY) {
         s->counters.expired += i3_table_expire(s->table, now, SWEEP_MOST);
         s->swept = now;

@@ -89,7 +89,7 @@ struct i3_counters {
 
 struct i3_server_settings {
     struct endpoint at;          /* what clients and servers are told: not a wildcard             */
-    struct chord_settings chord; /* its entropy and outbox are set from those below               */
+    struct chord_settings chord; /* its entropy, outbox and held are set from those below         */
     unsigned triggers;           /* most of all                                                   */
     unsigned per_client;         /* most of one IP address; 0: no limit                           */
     unsigned requests; /* inserts and removals a second from one IP address; 0: no limit */

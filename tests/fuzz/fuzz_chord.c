@@ -44,6 +44,7 @@ static void story(const uint8_t *data, size_t size)
         .secret = data[0] >> 2 & 1 ? secret : NULL,
         .per_address = 4,
         .outbox = 65536,
+        .held = 4096,
         .entropy = &random.entropy};
     instant now = SECOND;
     size_t said = 0, heard = 0;
@@ -60,6 +61,8 @@ static void story(const uint8_t *data, size_t size)
     require(said <= 3 * heard + 64);
     for (unsigned i = 0; i < 20; i++, now += SECOND / 2) {
         chord_advance(c, now);
+        while (chord_take(c, &got))
+            require(got.size <= size);
         drain(c, &said);
     }
     chord_free(c);
