@@ -13,7 +13,7 @@
 #define STEPS_MAX   64
 #define OUTPUTS_MAX 200
 
-enum what { RAW, REPLY, SEALED, PRIVATE, PROBE, TIME, ARRIVES, TROUBLE, WHATS };
+enum what { RAW, REPLY, SEALED, PRIVATE, PROBE, TIME, ARRIVES, TROUBLE, CHECK, WHATS };
 
 struct scene {
     struct overlay *o;
@@ -70,11 +70,28 @@ static void reply(struct scene *x, uint8_t about, const uint8_t *bytes, size_t s
         memcpy(p.option[0].trigger.nonce, bytes, size < I3_NONCE ? size : I3_NONCE);
     if (p.option[0].type == I3_CACHE_ADDRESS || p.option[0].type == I3_FORCE_CACHE_ADDRESS)
         p.option[0].trigger.target = i3_address_of(&from);
+    if (p.option[0].type == I3_CACHE_ADDRESS)
+        p.option[0].trigger.id = m->client.owners && about & 0x10 ? m->client.owners->asked_as
+                                                                  : m->client.sample[about >> 5].id;
     size_t written = i3_packet_write(&p, out, sizeof out);
     for (size_t i = 0; i + 1 < size && size > I3_NONCE; i += 2)
         out[bytes[i] % written] ^= bytes[i + 1];
     struct arrival a = {.remote = from, .local = {.ip = {.family = 4, .bytes = {10, 0, 0, 1}}}};
     x->o->class->input(x->o, x->now, &a, out, written);
+}
+
+/* A packet to ourselves comes back, or something like it. */
+static void check(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    const struct i3_client *c = &i3_of(x->o)->client;
+    const struct i3_check *k = &c->check[c->checks ? about % c->checks : 0];
+    uint8_t out[I3_HEADER + I3_CHECK_DEPTH * I3_ID + 1] = {I3_VERSION, I3_DATA, I3_CHECK_DEPTH};
+    memcpy(out + I3_HEADER, &k->id, I3_ID);
+    memcpy(out + I3_HEADER + I3_ID, &k->token, I3_ID);
+    for (size_t i = 0; i + 1 < size; i += 2)
+        out[bytes[i] % sizeof out] ^= bytes[i + 1];
+    struct arrival a = {.remote = about & 0x80 ? address(about) : k->holder};
+    x->o->class->input(x->o, x->now, &a, out, sizeof out);
 }
 
 static struct i3_tunnel *tunnel(struct scene *x, uint8_t about)
@@ -180,6 +197,9 @@ static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *
         break;
     case TIME:
         x->now += (instant)about * 100 * MILLISECOND;
+        break;
+    case CHECK:
+        check(x, about, bytes, size);
         break;
     case ARRIVES:
         arrives(x, about, bytes, size);

@@ -111,6 +111,8 @@ void i3_binding_retract(struct i3_client *c, struct i3_binding *b)
 void i3_binding_remove(struct i3_client *c, struct i3_binding *b)
 {
     i3_binding_retract(c, b);
+    if (c->checked == b)
+        c->checked = NULL;
     DL_DELETE(c->bindings, b);
     c->binding_count--;
     free(b);
@@ -130,6 +132,15 @@ struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id
     if (i3_id_equal(&b->trigger.id, id))
         return b;
     return NULL;
+}
+
+void i3_bindings_distrust(struct i3_client *c, instant now, const struct endpoint *server)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (endpoint_equal(&b->at, server) ||
+        (b->state == I3_BINDING_INSERTING && endpoint_equal(&b->via, server)))
+        i3_binding_refresh(c, now, b);
 }
 
 void i3_bindings_follow(struct i3_client *c, instant now)
@@ -174,13 +185,26 @@ static void held(struct i3_client *c, instant now, struct i3_binding *b)
     }
     set_due(c, b, by_chance(c, now + I3_REFRESH, I3_REFRESH_SPAN));
     i3_client_say(c, I3_EVENT_HELD, &b->trigger.id);
+    if (b == c->checked)
+        i3_checks_begin(c, now);
+}
+
+/* The one that spoke, and the one that it named. */
+static void distrust_both(struct i3_client *c, instant now, const struct endpoint *responsible,
+                          const struct endpoint *from)
+{
+    i3_client_distrust(c, now, from);
+    if (!endpoint_equal(from, responsible))
+        i3_client_distrust(c, now, responsible);
 }
 
 static bool challenged(struct i3_client *c, instant now, struct i3_binding *b,
-                       const struct i3_trigger *t, const struct endpoint *responsible)
+                       const struct i3_trigger *t, const struct endpoint *responsible,
+                       const struct endpoint *from)
 {
     if (b->challenges >= CHALLENGES_MAX) {
         i3_client_count(c, I3_COUNT_CHALLENGE_FLOOD);
+        distrust_both(c, now, responsible, from);
         return true;
     }
     i3_client_count(c, I3_COUNT_CHALLENGES);
@@ -195,7 +219,7 @@ static bool challenged(struct i3_client *c, instant now, struct i3_binding *b,
 }
 
 bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
-                     const struct endpoint *responsible)
+                     const struct endpoint *responsible, const struct endpoint *from)
 {
     struct i3_binding *b = meant(c, &option->trigger);
     bool challenge = option->type == I3_CHALLENGE;
@@ -209,13 +233,15 @@ bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *o
         return false;
     }
     if (challenge)
-        return challenged(c, now, b, &option->trigger, responsible);
-    answered(c, b, responsible);
+        return challenged(c, now, b, &option->trigger, responsible, from);
     if (option->type == I3_ACK) {
+        answered(c, b, responsible);
+        b->teller = *from;
         held(c, now, b);
     } else {
         i3_client_count(c, I3_COUNT_CONSTRAINT);
         b->refused = true;
+        distrust_both(c, now, responsible, from); /* what we insert keeps the constraints */
     }
     return true;
 }

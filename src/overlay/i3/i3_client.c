@@ -125,9 +125,30 @@ static instant seeds_advance(struct i3_client *c, instant now)
     return due;
 }
 
-static bool seed_usable(const struct i3_seed *s, instant now)
+/* From best to worst: answers and is trusted, answers, has an address. */
+static unsigned seed_rank(const struct i3_client *c, const struct i3_seed *s, instant now)
 {
-    return s->at.ip.family && s->rest <= now;
+    if (!s->at.ip.family)
+        return 0;
+    if (s->rest > now)
+        return 1;
+    return i3_client_distrusts(c, now, &s->at) ? 2 : 3;
+}
+
+/* The best seed, the first of them from `begin` on, but for one; false: none has an address. */
+static bool seed_choose(const struct i3_client *c, instant now, unsigned begin,
+                        const struct endpoint *not_this, unsigned *ret)
+{
+    unsigned best = 0;
+    for (unsigned i = 0; i < c->seed_count; i++) {
+        unsigned index = (begin + i) % c->seed_count;
+        unsigned rank = seed_rank(c, &c->seed[index], now);
+        if (rank <= best || (not_this && endpoint_equal(&c->seed[index].at, not_this)))
+            continue;
+        best = rank;
+        *ret = index;
+    }
+    return best;
 }
 
 bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret)
@@ -136,17 +157,26 @@ bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret)
         *ret = c->near.at;
         return true;
     }
-    /* The one in use, else the next that answers, else the next that has an address. */
-    for (unsigned pass = 0; pass < 2; pass++)
-        for (unsigned i = 0; i < c->seed_count; i++) {
-            unsigned index = (c->seed_used + i) % c->seed_count;
-            if (!seed_usable(&c->seed[index], pass ? INSTANT_NEVER : now))
-                continue;
-            c->seed_used = index;
-            *ret = c->seed[index].at;
-            return true;
-        }
-    return false;
+    if (!seed_choose(c, now, c->seed_used, NULL, &c->seed_used))
+        return false;
+    *ret = c->seed[c->seed_used].at;
+    return true;
+}
+
+bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
+                         struct endpoint *ret)
+{
+    unsigned index;
+    if (!seed_choose(c, now, c->seed_used + 1, not_this, &index))
+        return i3_client_first_hop(c, now, ret);
+    *ret = c->seed[index].at;
+    return true;
+}
+
+void i3_client_move_on(struct i3_client *c, const struct endpoint *server)
+{
+    if (c->seed_count && endpoint_equal(&c->seed[c->seed_used].at, server))
+        c->seed_used = (c->seed_used + 1) % c->seed_count;
 }
 
 void i3_client_answered(struct i3_client *c, const struct endpoint *via)
@@ -189,6 +219,7 @@ void i3_client_init(struct i3_client *c, struct entropy *e, unsigned samples, in
     c->samples = samples;
     c->resample = resample;
     c->self_open = true;
+    c->check_due = INSTANT_NEVER;
     c->sample_due = 0; /* the first round begins with the first call of advance */
     c->due = 0;
 }
@@ -293,22 +324,47 @@ const struct i3_datagram *i3_client_datagram(struct i3_client *c)
     return c->given;
 }
 
+static struct i3_option own_sender(const struct i3_client *c)
+{
+    return (struct i3_option){.type = I3_SENDER,
+                              .sender = i3_address_of(c->self.ip.family ? &c->self : &nowhere)};
+}
+
+static void send_packet(struct i3_client *c, const struct endpoint *to, struct i3_packet *p,
+                        bool as_data)
+{
+    static const uint8_t one_byte[1];
+    uint8_t bytes[PACKET_CONTROL];
+    if (as_data) {
+        p->flags |= I3_DATA;
+        p->payload = one_byte;
+        p->payload_size = sizeof one_byte;
+    }
+    i3_client_queue(c, to, bytes, i3_packet_write(p, bytes, sizeof bytes));
+}
+
 void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
                     const struct i3_option *option, bool as_data)
 {
-    static const uint8_t empty[1];
-    uint8_t bytes[PACKET_CONTROL];
     struct i3_packet p = {.flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = id};
-    p.option[p.option_count++] = (struct i3_option){
-        .type = I3_SENDER, .sender = i3_address_of(c->self.ip.family ? &c->self : &nowhere)};
+    p.option[p.option_count++] = own_sender(c);
     if (option)
         p.option[p.option_count++] = *option;
-    if (as_data) {
-        p.flags |= I3_DATA;
-        p.payload = empty;
-        p.payload_size = sizeof empty;
-    }
-    i3_client_queue(c, to, bytes, i3_packet_write(&p, bytes, sizeof bytes));
+    send_packet(c, to, &p, as_data);
+}
+
+void i3_client_draw_end(struct i3_client *c, struct i3_id *id)
+{
+    entropy_fill(c->entropy, id->bytes + I3_PLACE, I3_ID - I3_PLACE);
+}
+
+void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const struct i3_id *stack,
+                         unsigned depth)
+{
+    struct i3_packet p = {
+        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)depth, .stack = stack};
+    p.option[p.option_count++] = own_sender(c);
+    send_packet(c, to, &p, true);
 }
 
 /* ---- in ---- */
@@ -344,7 +400,7 @@ static void cache_told(struct i3_client *c, instant now, const struct arrival *f
 static void not_present_told(struct i3_client *c, const struct arrival *from,
                              const struct i3_id *id)
 {
-    if (i3_sample_asks(c, id))
+    if (i3_sample_asks(c, id) || i3_owner_asks(c, id) || i3_check_denied(c, &from->remote, id))
         return;
     if (i3_owner_is(c, id, &from->remote))
         i3_client_say(c, I3_EVENT_NOT_PRESENT, id);
@@ -358,14 +414,16 @@ static void control(struct i3_client *c, instant now, const struct arrival *from
     const struct i3_option *forced = i3_packet_option(p, I3_FORCE_CACHE_ADDRESS);
     struct endpoint responsible = from->remote;
     bool with_binding = false, anything = false;
-    if (forced && forced->trigger.target.type == I3_TO_IPV4) {
+    /* Whoever did not answer there once is not spoken to again because somebody names it. */
+    if (forced && forced->trigger.target.type == I3_TO_IPV4 &&
+        !i3_client_distrusts(c, now, &forced->trigger.target.at)) {
         responsible = forced->trigger.target.at;
         c->behind_nat = true;
     }
     for (unsigned i = 0; i < p->option_count; i++) {
         const struct i3_option *o = &p->option[i];
         if (o->type == I3_CHALLENGE || o->type == I3_ACK || o->type == I3_CONSTRAINT_FAILED) {
-            with_binding |= i3_binding_told(c, now, o, &responsible);
+            with_binding |= i3_binding_told(c, now, o, &responsible, &from->remote);
             anything = true;
             if (with_binding)
                 learn_self(c, now, from);
@@ -389,7 +447,9 @@ void i3_client_input(struct i3_client *c, instant now, const struct arrival *fro
         i3_client_count(c, I3_COUNT_MALFORMED);
         return;
     }
-    if (p.depth || from->remote.ip.family != 4)
+    if (p.depth == I3_CHECK_DEPTH && p.flags & I3_DATA)
+        i3_check_came(c, now, &from->remote, &p);
+    else if (p.depth || from->remote.ip.family != 4)
         i3_client_count(c, I3_COUNT_UNEXPECTED);
     else
         control(c, now, from, &p);
@@ -403,6 +463,7 @@ void i3_client_advance(struct i3_client *c, instant now)
     instant due = seeds_advance(c, now);
     due = instant_min(due, i3_owners_advance(c, now));
     due = instant_min(due, i3_bindings_advance(c, now));
+    due = instant_min(due, i3_checks_advance(c, now));
     due = instant_min(due, i3_samples_advance(c, now));
     i3_client_wake(c, due > now ? due : now + MILLISECOND);
 }

@@ -3,6 +3,7 @@
  *   seeds      servers from the configuration: first contact, and the way when nothing better is known
  *   owners     which server is responsible for an identifier: asked for, cached for 20 s, asked again before that
  *   bindings   our own triggers: inserted, challenged, refreshed, removed
+ *   checks     whether what servers acknowledged is true: packets to ourselves; who fails is distrusted for a while
  *   samples    round trips to the servers that are responsible for random identifiers; the nearest one gives the first
  *              bytes of identifiers that we draw, so that what is sent to us passes a server near us
  *
@@ -35,6 +36,10 @@
 #define I3_OWNER_ASKS   3 /* in the last seconds of that life                         */
 #define I3_OWNER_RETRY  SECOND
 #define I3_SEED_REST    (30 * SECOND) /* a silent server is left alone                           */
+#define I3_CHECKS_MAX   32            /* servers that one round of checks asks                   */
+#define I3_CHECK_DEPTH  3             /* identifiers of such a packet                            */
+#define I3_PLACE        (I3_PREFIX + I3_KEY) /* bytes of an identifier that say where on the ring it is */
+#define I3_DISTRUST     MINUTE /* after the last check that it failed                     */
 
 /* What is counted: `ocala metrics` shows each as "i3.name". */
 #define I3_CLIENT_COUNTERS(X)                                                                      \
@@ -54,6 +59,12 @@
     X(STRANGE_NOT_PRESENT, "strange-not-present",                                                  \
       "missing triggers that no packet of ours was sent to, or told by a stranger")                \
     X(CONSTRAINT, "constraint", "triggers of ours that a server refused")                          \
+    X(CHECKS, "checks", "packets to ourselves, to see whether servers deliver")                    \
+    X(CHECKS_FAILED, "checks-failed", "servers through which none of three came back")             \
+    X(DENIED, "denied", "times that a server said our own acknowledged trigger is not there")      \
+    X(STRANGE_CHECK, "strange-check", "packets to ourselves that nobody waits for")                \
+    X(DISTRUSTED, "distrusted", "servers that are avoided: they do not do what they say")          \
+    X(DISPUTED, "disputed", "servers that claim to be near, which another server denies")          \
     X(QUEUE_FULL, "queue-full", "requests that were not sent: too many at once")                   \
     X(BAD_LINK_MESSAGE, "bad-link-message", "sealed messages of a neighbour that make no sense")   \
     X(SHORTCUTS, "shortcuts", "shortcuts that were proven and taken")                              \
@@ -81,7 +92,9 @@ struct i3_seed {
 
 /* A server that is responsible for an identifier which somebody here wants to know. */
 struct i3_owner {
-    struct i3_id id;
+    struct i3_id id; /* and all that begin like it: the end is no part of the place */
+    struct i3_id
+        asked_as; /* of the last question: the end is drawn, who did not get it does not know it */
     unsigned users;
     struct endpoint at;  /* family 0: not known                                */
     struct endpoint was; /* before it was doubted */
@@ -107,12 +120,33 @@ struct i3_binding {
     instant due, sent, rtt; /* rtt: of the last INSERT that was acknowledged, 0: none */
     struct endpoint at;     /* of the responsible server, family 0: not known     */
     struct endpoint via;    /* whom the last INSERT was sent to                   */
+    struct endpoint teller; /* who acknowledged it; not `at` behind a NAT         */
     bool refused;           /* a server says that the constraint does not hold    */
     bool acknowledged;      /* was held at least once                             */
     struct i3_binding *prev, *next;
 };
 
-enum i3_sample_state { I3_SAMPLE_NONE, I3_SAMPLE_FIND, I3_SAMPLE_MEASURE, I3_SAMPLE_DONE };
+/* A packet to ourselves through one server, in the round under way. */
+struct i3_check {
+    struct endpoint by;     /* the server that it is sent to                     */
+    struct endpoint holder; /* the one that keeps the trigger, and must deliver  */
+    struct endpoint teller; /* the one that said so                              */
+    struct i3_id id, token;
+    bool delivered;
+};
+
+struct i3_distrust {
+    struct endpoint at;
+    instant until;
+};
+
+enum i3_sample_state {
+    I3_SAMPLE_NONE,
+    I3_SAMPLE_FIND,    /* who is responsible?             */
+    I3_SAMPLE_CONFIRM, /* another server is asked as well */
+    I3_SAMPLE_MEASURE,
+    I3_SAMPLE_DONE
+};
 struct i3_sample {
     enum i3_sample_state state;
     struct i3_id id;
@@ -131,8 +165,8 @@ struct i3_near {
 };
 
 enum i3_event_kind {
-    I3_EVENT_HELD,        /* id: our trigger was acknowledged                              */
-    I3_EVENT_OWNER,       /* id: another server is responsible, or none is known          */
+    I3_EVENT_HELD,  /* id: our trigger was acknowledged                              */
+    I3_EVENT_OWNER, /* place of id: another server is responsible, or none is known          */
     I3_EVENT_NOT_PRESENT, /* id: no trigger; told by the server that it was sent to       */
     I3_EVENT_SELF,        /* our own address is another, or known at last                 */
     I3_EVENT_FIRST_HOP    /* packets for identifiers without a known server go elsewhere  */
@@ -165,6 +199,11 @@ struct i3_client {
     unsigned binding_count;
     uint8_t nonce[I3_NONCE]; /* the last one that was acknowledged for our own address */
     bool nonce_known;
+    struct i3_binding *checked; /* the trigger that checks go to through all seeds, or NULL */
+    struct i3_check check[I3_CHECKS_MAX];
+    unsigned checks, check_tries, denials; /* of the round; NOT_PRESENT for the checked trigger */
+    instant check_due, check_begun;
+    struct i3_distrust distrust[I3_CHECKS_MAX];
     struct i3_sample sample[I3_SAMPLES_MAX];
     unsigned samples; /* wanted in each round */
     instant resample, sample_due;
@@ -208,13 +247,24 @@ void i3_client_say(struct i3_client *c, enum i3_event_kind kind, const struct i3
 /* Sends a packet with one identifier, SENDER and `option` behind it (NULL: none). */
 void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
                     const struct i3_option *option, bool as_data);
+/* Sends data of one byte for a stack of identifiers, with SENDER. */
+void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const struct i3_id *stack,
+                         unsigned depth);
 void i3_client_queue(struct i3_client *c, const struct endpoint *to, const void *bytes,
                      size_t size);
 /* A server to send to when the responsible one is not known; false: there is none with an address. */
 bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret);
+/* The same, by another server than `not_this` if there is one. */
+bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
+                         struct endpoint *ret);
+/* What went to this server was not answered by a neighbour: the first contact is another one. */
+void i3_client_move_on(struct i3_client *c, const struct endpoint *server);
 /* A request was or was not answered that went by this server. */
 void i3_client_answered(struct i3_client *c, const struct endpoint *via);
 void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoint *via);
+
+/* An identifier at the same place, whose end nobody can guess: who answers for it has been asked. */
+void i3_client_draw_end(struct i3_client *c, struct i3_id *id);
 
 /* ---- i3_owner.c ---- */
 
@@ -223,10 +273,19 @@ void i3_owner_want(struct i3_client *c, instant now, const struct i3_id *id);
 void i3_owner_release(struct i3_client *c, const struct i3_id *id);
 /* Family 0: not known. */
 struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id);
+/* Where packets for it go now: the responsible server, else the one that is being asked.  False: no server has an
+ * address. */
+bool i3_owner_hop(struct i3_client *c, instant now, const struct i3_id *id, struct endpoint *ret);
 /* Is, or was until a moment ago, that server responsible? */
 bool i3_owner_is(const struct i3_client *c, const struct i3_id *id, const struct endpoint *server);
+/* Is it the identifier of a question of ours? */
+bool i3_owner_asks(const struct i3_client *c, const struct i3_id *id);
 /* What is known may be wrong: asks by another way. */
 void i3_owner_doubt(struct i3_client *c, instant now, const struct i3_id *id);
+/* The same, and whom we took for responsible is not heard about it any more. */
+void i3_owner_deny(struct i3_client *c, instant now, const struct i3_id *id);
+/* All that this server is responsible for is doubted. */
+void i3_owners_distrust(struct i3_client *c, instant now, const struct endpoint *server);
 /* True: it was asked for. */
 bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
                    const struct endpoint *at);
@@ -247,10 +306,26 @@ void i3_binding_retract(struct i3_client *c, struct i3_binding *b);
 struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id *id);
 /* CHALLENGE, ACK, CONSTRAINT_FAILED.  True: it was ours and asked for. */
 bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
-                     const struct endpoint *responsible);
+                     const struct endpoint *responsible, const struct endpoint *from);
 instant i3_bindings_advance(struct i3_client *c, instant now);
+/* What this server acknowledged, or was asked for, is inserted by another one. */
+void i3_bindings_distrust(struct i3_client *c, instant now, const struct endpoint *server);
 /* Our own address is another one: all triggers to ourselves follow. */
 void i3_bindings_follow(struct i3_client *c, instant now);
+
+/* ---- i3_check.c ---- */
+
+/* Begins a round of checks, unless one is under way; not at once when there was one a moment ago. */
+void i3_checks_begin(struct i3_client *c, instant now);
+/* A data packet with three identifiers came. */
+void i3_check_came(struct i3_client *c, instant now, const struct endpoint *from,
+                   const struct i3_packet *p);
+/* Somebody says that the checked trigger is not there.  False: that was not asked. */
+bool i3_check_denied(struct i3_client *c, const struct endpoint *from, const struct i3_id *id);
+instant i3_checks_advance(struct i3_client *c, instant now);
+/* It is avoided for a while, and what it told us is asked again elsewhere. */
+void i3_client_distrust(struct i3_client *c, instant now, const struct endpoint *server);
+bool i3_client_distrusts(const struct i3_client *c, instant now, const struct endpoint *server);
 
 /* ---- i3_sample.c ---- */
 

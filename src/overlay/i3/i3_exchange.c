@@ -72,8 +72,31 @@ void i3_exchange_begin(struct i3 *m, instant now, struct i3_tunnel *t)
     }
 }
 
+/* A server that does not deliver is responsible for it: another identifier is most probably somebody else's. */
+static bool is_lost(const struct i3 *m, instant now, const struct i3_binding *b)
+{
+    return b && b->acknowledged && i3_client_distrusts(&m->client, now, &b->at);
+}
+
+static void redraw(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    t->redrawn++;
+    i3_binding_remove(&m->client, t->own);
+    if (t->inner)
+        i3_binding_remove(&m->client, t->inner);
+    t->own = t->inner = NULL;
+    i3_exchange_begin(m, now, t);
+}
+
 void i3_exchange_held(struct i3 *m, instant now, struct i3_tunnel *t)
 {
+    bool lost = is_lost(m, now, t->own) || is_lost(m, now, t->inner);
+    if (lost && t->redrawn < I3_REDRAWS) {
+        redraw(m, now, t);
+        return;
+    }
+    if (!lost)
+        t->redrawn = 0;
     if (t->linked && !t->known)
         tell(m, now, t);
 }
@@ -168,6 +191,7 @@ static bool take_private(struct i3 *m, instant now, struct i3_tunnel *t, const s
         return false;
     t->to_private = *id;
     t->has_private = true;
+    t->private_denied = 0;
     i3_tunnel_route(m, now, t);
     return true;
 }

@@ -275,8 +275,9 @@ static void host_advance(struct lab_host *h)
         }
         if (!t->used || !t->up || t->linked || t->failed || t->again > h->lab->now)
             continue;
-        bool again = t->again > 0 && t->recipes > 1;
+        bool again = t->opened;
         toy_send(h, &t->recipe, TOY_OPEN, t->host, NULL, 0);
+        t->opened = true;
         t->again = h->lab->now + OPEN_AGAIN;
         if (again)
             class->tunnel_suspect(h->overlay, h->lab->now, i);
@@ -390,41 +391,127 @@ static void server_pump(struct lab *l, struct lab_server *s)
             out.letter.size);
 }
 
+/* `ring`: the first so many servers are in it. */
+static void server_start(struct lab *l, unsigned index, const char *address, unsigned ring)
+{
+    struct lab_server *s = &l->server[index];
+    seeded_init(&s->random, l->seed * 10 + index);
+    s->at = s->ring = endpoint(address);
+    s->ring.port = 6510;
+    struct i3_server_settings settings = {.at = s->at,
+                                          .triggers = 1000,
+                                          .per_client = 500,
+                                          .requests = 2000,
+                                          .outbox = 1 << 20,
+                                          .entropy = &s->random.entropy};
+    settings.chord.self.at = s->ring;
+    settings.chord.self.id.bytes[0] = (uint8_t)(0x40 * index + 0x20);
+    for (unsigned k = 0; k < ring; k++)
+        if (k != index) {
+            char at[ENDPOINT_TEXT];
+            struct endpoint *seed_at = &settings.chord.seed[settings.chord.seeds++];
+            snprintf(at, sizeof at, "192.0.2.%u:6510", k + 1);
+            *seed_at = endpoint(at);
+        }
+    s->server = i3_server_new(&settings, l->now);
+    assert_non_null(s->server);
+    server_pump(l, s);
+}
+
 struct lab *lab_new(unsigned servers, uint64_t seed)
 {
     struct lab *l = base_calloc(1, sizeof *l);
     l->now = 10 * SECOND;
     l->delay = 5 * MILLISECOND;
     l->servers = servers;
+    l->seed = seed;
     seeded_init(&l->random, seed);
     for (unsigned i = 0; i < servers; i++) {
-        struct lab_server *s = &l->server[i];
         char at[ENDPOINT_TEXT];
-        seeded_init(&s->random, seed * 10 + i);
         snprintf(at, sizeof at, "192.0.2.%u:5610", i + 1);
-        s->at = s->ring = endpoint(at);
-        s->ring.port = 6510;
-        struct i3_server_settings settings = {.at = s->at,
-                                              .triggers = 1000,
-                                              .per_client = 500,
-                                              .requests = 2000,
-                                              .outbox = 1 << 20,
-                                              .entropy = &s->random.entropy};
-        settings.chord.self.at = s->ring;
-        settings.chord.self.id.bytes[0] = (uint8_t)(0x40 * i + 0x20);
-        for (unsigned k = 0; k < servers; k++)
-            if (k != i) {
-                struct endpoint *seed_at = &settings.chord.seed[settings.chord.seeds++];
-                snprintf(at, sizeof at, "192.0.2.%u:6510", k + 1);
-                *seed_at = endpoint(at);
-            }
-        s->server = i3_server_new(&settings, l->now);
-        assert_non_null(s->server);
-        server_pump(l, s);
+        server_start(l, i, at, servers);
     }
     if (servers > 1)
         lab_run(l, 20 * SECOND); /* until the ring stands */
     return l;
+}
+
+struct lab_server *lab_hermit_add(struct lab *l, const char *address)
+{
+    server_start(l, l->servers, address, 0);
+    return &l->server[l->servers++];
+}
+
+struct lab_server *lab_liar_add(struct lab *l, const char *address, unsigned lies)
+{
+    struct lab_server *s = &l->server[l->servers++];
+    seeded_init(&s->random, l->seed * 10 + l->servers);
+    s->at = endpoint(address);
+    s->lies = lies;
+    return s;
+}
+
+/* ---- liars ---- */
+
+static void liar_says(struct lab *l, struct lab_server *s, const struct endpoint *to,
+                      const struct i3_option *option)
+{
+    static const struct endpoint victim = {.ip = {.family = 4, .bytes = {198, 51, 100, 66}},
+                                           .port = 53};
+    uint8_t bytes[512];
+    struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 1, .option = {*option}};
+    if (s->lies & LAB_LIE_FORCE && option->type != I3_NOT_PRESENT) {
+        struct i3_option *o = &p.option[p.option_count++];
+        *o = (struct i3_option){.type = I3_FORCE_CACHE_ADDRESS,
+                                .trigger = {.id = option->trigger.id, .prefix = I3_MATCH}};
+        o->trigger.target = i3_address_of(&victim);
+    }
+    size_t size = i3_packet_write(&p, bytes, sizeof bytes);
+    instant delay = l->delay;
+    l->delay = 0; /* nobody is nearer */
+    for (unsigned i = 0; i < (s->lies & LAB_LIE_MANY ? 10 : 1); i++)
+        fly(l, &s->at, to, bytes, size);
+    l->delay = delay;
+}
+
+static void liar_about(struct lab *l, struct lab_server *s, const struct endpoint *to,
+                       const struct i3_trigger *t)
+{
+    struct i3_option o = {.trigger = *t};
+    if (s->lies & LAB_LIE_CHALLENGE) {
+        o.type = I3_CHALLENGE;
+        entropy_fill(&s->random.entropy, o.trigger.nonce, I3_NONCE);
+        liar_says(l, s, to, &o);
+    }
+    o.type = I3_ACK;
+    if (s->lies & LAB_LIE_ACK)
+        liar_says(l, s, to, &o);
+    o.type = I3_CONSTRAINT_FAILED;
+    if (s->lies & LAB_LIE_CONSTRAINT)
+        liar_says(l, s, to, &o);
+}
+
+static void liar_hears(struct lab *l, struct lab_server *s, const struct endpoint *from,
+                       const uint8_t *bytes, size_t size)
+{
+    struct i3_packet p;
+    if (i3_packet_parse(bytes, size, &p) != I3_FINE || !p.depth)
+        return;
+    const struct i3_option *insert = i3_packet_option(&p, I3_INSERT);
+    if (s->lies & LAB_LIE_PASS && (insert || p.depth == I3_CHECK_DEPTH)) {
+        fly(l, from, &l->server[0].at, bytes, size);
+        return;
+    }
+    if (insert)
+        liar_about(l, s, from, &insert->trigger);
+    struct i3_option o = {
+        .type = I3_CACHE_ADDRESS,
+        .trigger = {.id = p.stack[0], .prefix = I3_MATCH, .target = i3_address_of(&s->at)}};
+    if (s->lies & LAB_LIE_CLAIM)
+        liar_says(l, s, from, &o);
+    o = (struct i3_option){.type = I3_NOT_PRESENT, .id = p.stack[0]};
+    if (s->lies & LAB_LIE_MISSING && p.flags & I3_DATA)
+        liar_says(l, s, from, &o);
 }
 
 void lab_free(struct lab *l)
@@ -454,6 +541,11 @@ static void land(struct lab *l, const struct lab_flight *f)
         bool clients = endpoint_equal(&f->to, &s->at);
         if (s->dead || (!clients && !endpoint_equal(&f->to, &s->ring)))
             continue;
+        s->heard++;
+        if (!s->server) {
+            liar_hears(l, s, &f->from, f->bytes, f->size);
+            return;
+        }
         i3_server_input(s->server, l->now, clients ? I3_PORT_CLIENTS : I3_PORT_RING, &f->from,
                         f->bytes, f->size);
         server_pump(l, s);
@@ -471,6 +563,7 @@ static void land(struct lab *l, const struct lab_flight *f)
         host_receives(h, f);
         return;
     }
+    l->lost++;
 }
 
 static struct lab_flight *next_flight(const struct lab *l)
@@ -487,7 +580,7 @@ static instant next_due(const struct lab *l)
     struct lab_flight *f = next_flight(l);
     instant due = f ? f->due : INSTANT_NEVER;
     for (unsigned i = 0; i < l->servers; i++)
-        if (!l->server[i].dead)
+        if (!l->server[i].dead && l->server[i].server)
             due = instant_min(due, i3_server_deadline(l->server[i].server));
     for (unsigned i = 0; i < l->hosts; i++) {
         const struct lab_host *h = &l->host[i];
@@ -513,7 +606,7 @@ static void lab_step(struct lab *l)
         free(f);
     }
     for (unsigned i = 0; i < l->servers; i++) {
-        if (l->server[i].dead)
+        if (l->server[i].dead || !l->server[i].server)
             continue;
         i3_server_advance(l->server[i].server, l->now);
         server_pump(l, &l->server[i]);

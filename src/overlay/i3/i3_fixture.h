@@ -10,16 +10,16 @@
 #include "tests/support/seeded.h"
 
 #define LAB_HOSTS   4
-#define LAB_SERVERS 4
+#define LAB_SERVERS 6
 #define LAB_TUNNELS 4
 
 struct lab_tunnel {
     bool used, up, linked, failed, unknown_host;
     char host[NAME_TEXT];
     struct recipe recipe;
-    bool has_recipe;
-    instant again;   /* OPEN, while there is no link           */
-    instant confirm; /* CONFIRM, until something comes back    */
+    bool has_recipe, opened; /* opened: OPEN was sent */
+    instant again;           /* OPEN, while there is no link           */
+    instant confirm;         /* CONFIRM, until something comes back    */
     unsigned received, recipes;
     char reason[320];
 };
@@ -43,8 +43,21 @@ struct lab_host {
     unsigned direct;     /* records that came with nothing around them */
 };
 
+/* What a server says that is none, to everything it gets and at once: bits. */
+enum lab_lie {
+    LAB_LIE_ACK = 0x01,        /* keeps each trigger: says so              */
+    LAB_LIE_CLAIM = 0x02,      /* is responsible for every identifier      */
+    LAB_LIE_MISSING = 0x04,    /* there is no trigger for anything         */
+    LAB_LIE_CHALLENGE = 0x08,  /* wants another nonce each time            */
+    LAB_LIE_CONSTRAINT = 0x10, /* no trigger keeps the constraints         */
+    LAB_LIE_FORCE = 0x20,      /* somebody else is responsible             */
+    LAB_LIE_MANY = 0x40,       /* ten times each                           */
+    LAB_LIE_PASS = 0x80 /* passes INSERT and checks on to the first server, as if it were honest */
+};
+
 struct lab_server {
-    struct i3_server *server;
+    struct i3_server *server; /* NULL: a liar */
+    unsigned lies, heard;     /* heard: datagrams */
     struct endpoint at, ring;
     struct seeded random;
     bool dead;
@@ -61,12 +74,16 @@ struct lab {
     unsigned loss, twice; /* percent */
     instant delay, jitter;
     struct lab_flight *flights;
-    uint64_t trace;
-    unsigned forged_replies;
+    uint64_t seed;
+    unsigned lost; /* datagrams to nobody */
 };
 
 struct lab *lab_new(unsigned servers, uint64_t seed);
 void lab_free(struct lab *l);
+/* A server that only lies; hosts that are added later list it too. */
+struct lab_server *lab_liar_add(struct lab *l, const char *address, unsigned lies);
+/* A server that is right, in a ring of its own. */
+struct lab_server *lab_hermit_add(struct lab *l, const char *address);
 /* `option`s as "key=value", ended by NULL. */
 struct lab_host *lab_host_add(struct lab *l, const char *name, const char *address, ...);
 void lab_host_stop(struct lab_host *h);

@@ -25,6 +25,7 @@
 #define I3_PROBE_SIZE (4 + I3_TOKEN + 8)
 #define I3_UDP4       28 /* IPv4 and UDP header */
 #define I3_UDP6       48
+#define I3_REDRAWS    3 /* in a row: identifiers that servers get which we distrust */
 /* What the longest data packet has in front of a record: two identifiers, options with SENDER. */
 #define I3_FRONT (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION)
 
@@ -87,6 +88,8 @@ struct i3_tunnel {
     bool linked, known;      /* there is a link; the neighbour has our private identifier  */
     bool peer_allows;        /* shortcuts                                                  */
     instant due, back_until; /* the private identifier is said again; `back` goes          */
+    unsigned private_denied; /* times that a server said it has none */
+    unsigned redrawn;        /* identifiers of ours that a server which we distrust got */
     unsigned told;           /* times that it was said                                     */
     instant told_at, silent_at;
     instant private_lost; /* when the neighbour's identifier last had no trigger        */

@@ -48,6 +48,7 @@ void i3_names_insert(struct i3 *m, instant now)
                          8 - m->suffix_size);
         m->name[i] = i3_binding_add(&m->client, now, &id, key, I3_PREFIX_NAME, NULL, 0);
     }
+    m->client.checked = m->name[0];
 }
 
 void i3_names_remove(struct i3 *m)

@@ -3,6 +3,9 @@
  *   not known --ask by the first hop, again with growing pauses--> known, 20 s
  *   known, 3 s before its end --ask it directly, each second, three times--> known for another 20 s, or not known
  *
+ * What is asked for is another identifier at the same place, with an end that is drawn each time: an answer shows that the
+ * question was seen.
+ *
  * The first question is a control packet.  A client behind a NAT may get no answer to one for a foreign identifier (an
  * original translates its address only in data), so every other question is a data packet of one byte, which nobody at
  * the other end takes for anything. */
@@ -16,8 +19,17 @@
 static struct i3_owner *find(const struct i3_client *c, const struct i3_id *id)
 {
     struct i3_owner *o;
-    HASH_FIND(hh, c->owners, id, sizeof *id, o);
+    HASH_FIND(hh, c->owners, id, I3_PLACE, o);
     return o;
+}
+
+/* Each time another server: the last one did not answer, or not the truth. */
+static bool ask_whom(struct i3_client *c, instant now, const struct i3_owner *o,
+                     struct endpoint *ret)
+{
+    if (o->via.ip.family)
+        return i3_client_other_hop(c, now, &o->via, ret);
+    return i3_client_first_hop(c, now, ret);
 }
 
 static void ask(struct i3_client *c, instant now, struct i3_owner *o)
@@ -30,11 +42,13 @@ static void ask(struct i3_client *c, instant now, struct i3_owner *o)
     i3_client_wake(c, o->due);
     if (known)
         o->via = o->at;
-    else if (!i3_client_first_hop(c, now, &o->via))
+    else if (!ask_whom(c, now, o, &o->via))
         return;
     o->asked = now;
     bool hidden = c->behind_nat || !c->self.ip.family;
-    i3_client_send(c, &o->via, &o->id, &request, !known && (hidden || o->asks % 2));
+    o->asked_as = o->id;
+    i3_client_draw_end(c, &o->asked_as);
+    i3_client_send(c, &o->via, &o->asked_as, &request, !known && (hidden || o->asks % 2));
     o->asks++;
 }
 
@@ -46,7 +60,7 @@ void i3_owner_want(struct i3_client *c, instant now, const struct i3_id *id)
     if (!o) {
         o = base_calloc(1, sizeof *o);
         o->id = *id;
-        HASH_ADD(hh, c->owners, id, sizeof o->id, o);
+        HASH_ADD(hh, c->owners, id, I3_PLACE, o);
         ask(c, now, o);
     }
     o->users++;
@@ -67,10 +81,26 @@ struct endpoint i3_owner_at(const struct i3_client *c, const struct i3_id *id)
     return o ? o->at : (struct endpoint){0};
 }
 
+bool i3_owner_hop(struct i3_client *c, instant now, const struct i3_id *id, struct endpoint *ret)
+{
+    const struct i3_owner *o = find(c, id);
+    if (o && (o->at.ip.family || o->via.ip.family)) {
+        *ret = o->at.ip.family ? o->at : o->via;
+        return true;
+    }
+    return i3_client_first_hop(c, now, ret);
+}
+
 bool i3_owner_is(const struct i3_client *c, const struct i3_id *id, const struct endpoint *server)
 {
     const struct i3_owner *o = find(c, id);
     return o && (endpoint_equal(&o->at, server) || endpoint_equal(&o->was, server));
+}
+
+bool i3_owner_asks(const struct i3_client *c, const struct i3_id *id)
+{
+    const struct i3_owner *o = find(c, id);
+    return o && i3_id_equal(&o->asked_as, id);
 }
 
 static void forget(struct i3_client *c, instant now, struct i3_owner *o)
@@ -92,11 +122,27 @@ void i3_owner_doubt(struct i3_client *c, instant now, const struct i3_id *id)
     ask(c, now, o);
 }
 
+void i3_owner_deny(struct i3_client *c, instant now, const struct i3_id *id)
+{
+    struct i3_owner *o = find(c, id);
+    if (!o)
+        return;
+    i3_owner_doubt(c, now, id);
+    o->was = (struct endpoint){0};
+}
+
+void i3_owners_distrust(struct i3_client *c, instant now, const struct endpoint *server)
+{
+    for (struct i3_owner *o = c->owners; o; o = o->hh.next)
+        if (endpoint_equal(&o->at, server) || endpoint_equal(&o->via, server))
+            i3_owner_deny(c, now, &o->id);
+}
+
 bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
                    const struct endpoint *at)
 {
     struct i3_owner *o = find(c, id);
-    if (!o)
+    if (!o || !i3_id_equal(&o->asked_as, id))
         return false;
     bool asked = o->asks > 0;
     if (!asked && !endpoint_equal(&o->at, at))
@@ -109,7 +155,7 @@ bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
     o->due = now + I3_OWNER_LIFE - I3_OWNER_ASKS * I3_OWNER_RETRY;
     i3_client_wake(c, o->due);
     if (another)
-        i3_client_say(c, I3_EVENT_OWNER, id);
+        i3_client_say(c, I3_EVENT_OWNER, &o->id);
     return true;
 }
 

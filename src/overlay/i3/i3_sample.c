@@ -2,6 +2,10 @@
  * measured.  Identifiers that begin like the best of them are ours to draw: packets for them pass a server near us, on
  * the last leg of whoever sends to us.  (Stoica et al., "Internet Indirection Infrastructure", section IV.)
  *
+ * Who is asked first may say that he is responsible for everything, and answer faster than all others.  So another server
+ * is asked as well, with another end of the identifier, which the first one cannot know; only who is named by both is
+ * measured.  With one server listed there is nobody else to ask.
+ *
  * A round also tells us our own address, since it needs none. */
 #include <string.h>
 
@@ -17,11 +21,13 @@ static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
 
 static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
 {
-    bool find = s->state == I3_SAMPLE_FIND;
+    bool find = s->state != I3_SAMPLE_MEASURE;
     s->due = now + (find ? FIND_AGAIN : MEASURE_LIMIT);
     i3_client_wake(c, s->due);
-    s->via = s->at;
-    if (find && !i3_client_first_hop(c, now, &s->via))
+    if (s->state == I3_SAMPLE_MEASURE)
+        s->via = s->at;
+    else if (s->via.ip.family ? !i3_client_other_hop(c, now, &s->via, &s->via)
+                              : !i3_client_first_hop(c, now, &s->via))
         return;
     s->asks++;
     s->sent = now;
@@ -45,7 +51,7 @@ void i3_samples_begin(struct i3_client *c, instant now)
 static struct i3_sample *find(const struct i3_client *c, const struct i3_id *id)
 {
     for (unsigned i = 0; i < I3_SAMPLES_MAX; i++)
-        if (c->sample[i].state != I3_SAMPLE_NONE && i3_id_equal(&c->sample[i].id, id))
+        if (c->sample[i].state != I3_SAMPLE_NONE && !memcmp(&c->sample[i].id, id, I3_PLACE))
             return (struct i3_sample *)&c->sample[i];
     return NULL;
 }
@@ -56,13 +62,14 @@ bool i3_sample_asks(const struct i3_client *c, const struct i3_id *id)
 }
 
 /* The round is over: is there a nearer server? */
-static void round_ends(struct i3_client *c)
+static void round_ends(struct i3_client *c, instant now)
 {
     const struct i3_sample *best = NULL;
     c->sampling = false;
     for (unsigned i = 0; i < I3_SAMPLES_MAX; i++) {
         const struct i3_sample *s = &c->sample[i];
-        if (s->state == I3_SAMPLE_DONE && s->rtt && (!best || s->rtt < best->rtt))
+        if (s->state == I3_SAMPLE_DONE && s->rtt && (!best || s->rtt < best->rtt) &&
+            !i3_client_distrusts(c, now, &s->at))
             best = s;
     }
     if (!best || !c->samples)
@@ -80,15 +87,42 @@ static void round_ends(struct i3_client *c)
     i3_client_say(c, I3_EVENT_FIRST_HOP, NULL);
 }
 
-static void sample_over(struct i3_client *c, struct i3_sample *s)
+static bool under_way(const struct i3_sample *s)
+{
+    return s->state == I3_SAMPLE_FIND || s->state == I3_SAMPLE_CONFIRM ||
+           s->state == I3_SAMPLE_MEASURE;
+}
+
+static void sample_over(struct i3_client *c, instant now, struct i3_sample *s)
 {
     s->state = I3_SAMPLE_DONE;
     s->due = INSTANT_NEVER;
     for (unsigned i = 0; i < I3_SAMPLES_MAX; i++)
-        if (c->sample[i].state == I3_SAMPLE_FIND || c->sample[i].state == I3_SAMPLE_MEASURE)
+        if (under_way(&c->sample[i]))
             return;
     if (c->sampling)
-        round_ends(c);
+        round_ends(c, now);
+}
+
+static void measure(struct i3_client *c, instant now, struct i3_sample *s)
+{
+    s->state = I3_SAMPLE_MEASURE;
+    s->asks = s->measured = 0;
+    s->rtt = 0;
+    sample_ask(c, now, s);
+}
+
+static void confirm(struct i3_client *c, instant now, struct i3_sample *s)
+{
+    struct endpoint other;
+    s->asks = 0;
+    if (!i3_client_other_hop(c, now, &s->via, &other) || endpoint_equal(&other, &s->via)) {
+        measure(c, now, s);
+        return;
+    }
+    s->state = I3_SAMPLE_CONFIRM;
+    i3_client_draw_end(c, &s->id);
+    sample_ask(c, now, s);
 }
 
 bool i3_sample_told(struct i3_client *c, instant now, const struct i3_id *id,
@@ -97,15 +131,22 @@ bool i3_sample_told(struct i3_client *c, instant now, const struct i3_id *id,
     struct i3_sample *s = find(c, id);
     if (!s)
         return false;
-    if (s->state == I3_SAMPLE_DONE)
+    if (s->state == I3_SAMPLE_DONE || !i3_id_equal(&s->id, id))
         return true; /* a second answer to the first question */
     i3_client_answered(c, &s->via);
-    if (s->state == I3_SAMPLE_FIND || !endpoint_equal(&s->at, at)) {
-        s->state = I3_SAMPLE_MEASURE;
+    if (s->state == I3_SAMPLE_FIND) {
         s->at = *at;
-        s->asks = s->measured = 0;
+        confirm(c, now, s);
+        return true;
+    }
+    if (!endpoint_equal(&s->at, at)) {
+        i3_client_count(c, I3_COUNT_DISPUTED);
         s->rtt = 0;
-        sample_ask(c, now, s);
+        sample_over(c, now, s);
+        return true;
+    }
+    if (s->state == I3_SAMPLE_CONFIRM) {
+        measure(c, now, s);
         return true;
     }
     instant rtt = now > s->sent ? now - s->sent : 1;
@@ -113,7 +154,7 @@ bool i3_sample_told(struct i3_client *c, instant now, const struct i3_id *id,
     if (++s->measured < MEASURES)
         sample_ask(c, now, s);
     else
-        sample_over(c, s);
+        sample_over(c, now, s);
     return true;
 }
 
@@ -121,11 +162,13 @@ static void sample_advance(struct i3_client *c, instant now, struct i3_sample *s
 {
     if (s->via.ip.family && s->asks)
         i3_client_unanswered(c, now, &s->via);
-    unsigned limit = s->state == I3_SAMPLE_FIND ? FIND_TIMES : MEASURES;
+    unsigned limit = s->state == I3_SAMPLE_MEASURE ? MEASURES : FIND_TIMES;
     if (s->asks < limit)
         sample_ask(c, now, s);
+    else if (s->state == I3_SAMPLE_CONFIRM)
+        measure(c, now, s); /* nobody else is there */
     else
-        sample_over(c, s);
+        sample_over(c, now, s);
 }
 
 instant i3_samples_advance(struct i3_client *c, instant now)
@@ -135,7 +178,7 @@ instant i3_samples_advance(struct i3_client *c, instant now)
     instant due = c->sample_due;
     for (unsigned i = 0; i < I3_SAMPLES_MAX; i++) {
         struct i3_sample *s = &c->sample[i];
-        if (s->state != I3_SAMPLE_FIND && s->state != I3_SAMPLE_MEASURE)
+        if (!under_way(s))
             continue;
         if (s->due <= now)
             sample_advance(c, now, s);

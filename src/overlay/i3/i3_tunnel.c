@@ -154,8 +154,7 @@ void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
         want_back(m, now, t);
     if (way != I3_WAY_SHORTCUT) {
         watch(m, now, t, id);
-        remote = i3_owner_at(&m->client, id);
-        if (!remote.ip.family && !i3_client_first_hop(&m->client, now, &remote))
+        if (!i3_owner_hop(&m->client, now, id, &remote))
             remote = t->remote; /* no server has an address at the moment */
     }
     if (same_ids && endpoint_equal(&remote, &t->remote) && !(t->says & I3_SAY_UP))
@@ -321,11 +320,13 @@ void i3_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
 /* Nothing is heard: over the public identifier, with fresh triggers of ours, by a server that is known to answer. */
 static void doubt(struct i3 *m, instant now, struct i3_tunnel *t)
 {
+    i3_client_move_on(&m->client, &t->remote);
     i3_shortcut_end(m, now, t, t->linked);
     t->has_private = t->has_return = false;
     t->private_lost = now;
     i3_tunnel_route(m, now, t);
     i3_owner_doubt(&m->client, now, &t->name);
+    i3_checks_begin(&m->client, now);
     struct i3_binding *ours[] = {t->back, t->own, t->inner, m->name[0], m->name[1]};
     for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
         if (ours[i] && ours[i]->acknowledged && now - ours[i]->sent >= SUSPECT_SPACING)
@@ -379,7 +380,8 @@ static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
     t->missing_at = now;
     i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
     if (++t->missing < MISSING_MAX) {
-        i3_owner_doubt(&m->client, now, &t->name);
+        i3_owner_deny(&m->client, now, &t->name); /* another server is asked, if there is one */
+        i3_tunnel_route(m, now, t);
         return;
     }
     if (t->which + 1 < i3_name_count(m)) {
@@ -403,6 +405,11 @@ static void not_present(struct i3 *m, instant now, struct i3_tunnel *t, const st
         no_such_name(m, now, t);
     } else if (t->has_private && i3_id_equal(id, &t->to_private)) {
         i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
+        if (!t->private_denied++) { /* does another server say the same? */
+            i3_owner_deny(&m->client, now, id);
+            i3_tunnel_route(m, now, t);
+            return;
+        }
         t->has_private = t->has_return = false;
         t->private_lost = now;
         i3_tunnel_route(m, now, t);
@@ -414,9 +421,25 @@ static void not_present(struct i3 *m, instant now, struct i3_tunnel *t, const st
     }
 }
 
+/* The trigger for answers is where they would be lost: another identifier.  True: it is being inserted. */
+static bool back_redrawn(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    if (t->redrawn >= I3_REDRAWS || !i3_client_distrusts(&m->client, now, &t->back->at))
+        return false;
+    t->redrawn++;
+    i3_binding_remove(&m->client, t->back);
+    t->back = NULL;
+    want_back(m, now, t);
+    if (t->state == I3_TUNNEL_UP && t->way == I3_WAY_PUBLIC && !(t->says & I3_SAY_UP))
+        i3_tunnel_say(m, t, I3_SAY_RECIPE);
+    return true;
+}
+
 static void held(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
 {
     struct endpoint server;
+    if (t->back && i3_id_equal(&t->back->trigger.id, id) && back_redrawn(m, now, t))
+        return;
     if (t->state == I3_TUNNEL_OPENING && t->back && i3_id_equal(&t->back->trigger.id, id) &&
         i3_client_first_hop(&m->client, now, &server)) {
         t->due = INSTANT_NEVER;
@@ -447,7 +470,7 @@ void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e)
             held(m, now, t, &e->id);
             break;
         case I3_EVENT_OWNER:
-            if (t->watching && i3_id_equal(&t->used, &e->id))
+            if (t->watching && !memcmp(&t->used, &e->id, I3_PLACE))
                 i3_tunnel_route(m, now, t);
             break;
         case I3_EVENT_NOT_PRESENT:
