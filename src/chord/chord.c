@@ -48,6 +48,7 @@ struct chord *chord_new(const struct chord_settings *s, instant now)
 {
     struct chord *c = base_calloc(1, sizeof *c);
     c->self = s->self;
+    c->both_families = s->both_families;
     for (unsigned i = 0; i < s->seeds && i < CHORD_SEEDS_MAX; i++)
         if (!endpoint_equal(&s->seed[i], &s->self.at))
             c->seed[c->seeds++] = s->seed[i];
@@ -80,8 +81,17 @@ void chord_free(struct chord *c)
 
 /* ---- sending ---- */
 
+bool chord_speaks(const struct chord *c, const struct endpoint *at)
+{
+    return c->both_families || at->ip.family == c->self.at.ip.family;
+}
+
 static void send_as_it_is(struct chord *c, const struct endpoint *to, const struct chord_message *m)
 {
+    if (!chord_speaks(c, to)) {
+        chord_drop(c, CHORD_DROP_FAMILY);
+        return;
+    }
     size_t most = m->payload_size + CHORD_FINGERS_MAX * 38 + 2 * CHORD_OVERHEAD;
     uint8_t *room = outbox_room(&c->out, most);
     if (room)

@@ -40,7 +40,8 @@
     X(LOOP, "loop", "the same message came too often in a second")                                 \
     X(SILENT, "silent", "no node that it was sent to has shown that it lives")                     \
     X(HOPS, "hops", "it crossed too many servers")                                                 \
-    X(TOO_BIG, "too-big", "larger than a datagram of the ring")
+    X(TOO_BIG, "too-big", "larger than a datagram of the ring")                                    \
+    X(FAMILY, "family", "an address of a family that this node does not speak")
 
 enum chord_drop {
 #define CHORD_DROP_ENUM(id, name, text) CHORD_DROP_##id,
@@ -53,6 +54,7 @@ const char *chord_drop_text(enum chord_drop reason);
 
 struct chord_settings {
     struct chord_node self; /* the address that others are told; not a wildcard           */
+    bool both_families;     /* it reaches nodes at addresses of the other family too      */
     struct endpoint seed[CHORD_SEEDS_MAX];
     unsigned seeds;
     const uint8_t *secret; /* CHORD_SECRET bytes (copied), or NULL for an open ring      */

@@ -51,6 +51,7 @@ struct chord {
     struct chord_node self;
     struct endpoint seed[CHORD_SEEDS_MAX];
     unsigned seeds;
+    bool both_families;
     bool closed; /* the ring has a secret */
     struct crypto_hmac_key secret;
     unsigned per_address;
@@ -81,6 +82,8 @@ static inline const struct crypto_hmac_key *ring_secret(const struct chord *c)
 }
 
 void chord_drop(struct chord *c, enum chord_drop reason);
+/* Do we have a socket of the address's family? */
+bool chord_speaks(const struct chord *c, const struct endpoint *at);
 /* Sends a message with the full hop limit. */
 void chord_send(struct chord *c, const struct endpoint *to, struct chord_message *m);
 void chord_send_node(struct chord *c, const struct endpoint *to, enum chord_type type,

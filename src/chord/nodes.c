@@ -135,6 +135,10 @@ void node_learn(struct chord *c, instant now, const struct endpoint *from,
 {
     if (endpoint_equal(&who->at, &c->self.at))
         return;
+    if (!chord_speaks(c, &who->at)) {
+        chord_drop(c, CHORD_DROP_FAMILY);
+        return;
+    }
     if (chord_id_equal(&who->id, &c->self.id)) {
         chord_drop(c, CHORD_DROP_SELF);
         return;

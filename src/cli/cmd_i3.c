@@ -46,6 +46,8 @@ static bool show(const json_t *server)
         {"RTT", "rtt_us", TABLE_RTT}, {"HEARD", "heard_s", TABLE_SPAN},
         {"ID", "id", TABLE_TEXT},     {.title = NULL}};
     row(server, "clients at", "at");
+    if (json_object_get(server, "also"))
+        row(server, "and at", "also");
     row(server, "ring at", "ring");
     row(server, "id", "id");
     row(server, "behind", "range_behind");

@@ -173,8 +173,9 @@ struct config_tun {
 /* A server of i3 inside this daemon. */
 struct config_i3_server {
     bool on;
-    struct endpoint listen; /* an address of this machine: others are told it */
-    struct endpoint ring;   /* the same address, another port                 */
+    struct endpoint listen; /* an address of this machine: others are told it; IPv4 without a secret */
+    struct endpoint also;   /* one of the other family; family 0: none        */
+    struct endpoint ring;   /* the address of `listen`, another port          */
     struct endpoint seeds[CONFIG_SEEDS_MAX];
     unsigned seed_count;
     char *id;                  /* 40 hexadecimal digits; NULL: from the address */

@@ -295,9 +295,28 @@ static void i3_server(void **state)
     assert_int_equal(c->i3_server.ring.port, 9);
     assert_int_equal(c->i3_server.triggers, 5);
     assert_int_equal(c->i3_server.per_client, 10000);
+    assert_int_equal(c->i3_server.also.ip.family, 0);
+    config_free(c);
+    c = parse_good(GOOD "i3_server: {listen: [\"[2001:db8::1]:700\", 192.0.2.1]}\n");
+    assert_int_equal(c->i3_server.listen.ip.family, 4); /* no secret: servers speak IPv4 */
+    assert_int_equal(c->i3_server.ring.ip.family, 4);
+    assert_int_equal(c->i3_server.also.ip.family, 6);
+    assert_int_equal(c->i3_server.also.port, 700);
+    config_free(c);
+    c = parse_good(GOOD "i3_server: {listen: [\"2001:db8::1\", 192.0.2.1], secret: x,"
+                        " seeds: [\"2001:db8::2\", 192.0.2.2]}\n");
+    assert_int_equal(c->i3_server.listen.ip.family, 6);
+    assert_int_equal(c->i3_server.also.ip.family, 4);
     config_free(c);
     assert_refused_behind("i3_server: {listen: 0.0.0.0}\n", 1, 21, "one address of this machine");
     assert_refused_behind("i3_server: {listen: \"[2001:db8::1]\"}\n", 1, 21, "originals");
+    assert_refused_behind("i3_server: {listen: []}\n", 1, 21, "at least one");
+    assert_refused_behind("i3_server: {listen: [192.0.2.1, 192.0.2.2]}\n", 1, 33, "other family");
+    assert_refused_behind("i3_server: {listen: \"fe80::1%2\", secret: x}\n", 1, 21, "told it");
+    assert_refused_behind("i3_server: {listen: 192.0.2.1, seeds: [\"2001:db8::1\"]}\n", 1, 40,
+                          "is IPv6, which servers speak");
+    assert_refused_behind("i3_server: {secret: x, listen: 192.0.2.1, seeds: [\"2001:db8::1\"]}\n",
+                          1, 51, "family");
     assert_refused_behind("i3_server: {listen: 192.0.2.1, id: AA}\n", 1, 36, "40 lower-case");
     assert_refused_behind("i3_server: {listen: 192.0.2.1, triggers: 0}\n", 1, 42, "1");
     assert_refused_behind("i3_server: {seeds: 192.0.2.1}\n", 1, 12, "listen");

@@ -13,18 +13,45 @@ static bool is_wildcard(const struct endpoint *e)
     return !memcmp(e->ip.bytes, none, sizeof none);
 }
 
+/* One address, or one of each family; that for other servers first. */
+static bool load_addresses(struct load *l, const struct config_node *list,
+                           struct config_i3_server *s)
+{
+    struct endpoint at[2];
+    unsigned count = 0;
+    struct config_value v = load_item(l, "listen", list);
+    for (const struct config_node *n = load_first(list); n; n = load_next(list, n)) {
+        v = load_item(l, "listen", n);
+        if (count == 2)
+            return config_value_fail(&v, "one IPv4 address and one IPv6 address at most");
+        if (!config_value_endpoint(&v, PORT_STANDARD, &at[count]))
+            return false;
+        if (is_wildcard(&at[count]) || at[count].scope)
+            return config_value_fail(&v, "one address of this machine: other servers are told it");
+        if (count && at[0].ip.family == at[1].ip.family)
+            return config_value_fail(&v, "of the other family than the first one");
+        count++;
+    }
+    if (!count)
+        return config_fail(l->error, list->where, "'listen' needs at least one address");
+    bool second_first = count == 2 && at[1].ip.family == 4 && !l->raw->i3_server.secret;
+    s->listen = at[second_first];
+    if (count == 2)
+        s->also = at[!second_first];
+    if (s->listen.ip.family == 4 || l->raw->i3_server.secret)
+        return true;
+    return config_fail(l->error, v.where,
+                       "'listen' has no IPv4 address, which a ring without a 'secret' needs: "
+                       "originals may be in it, and they speak no IPv6");
+}
+
 static bool load_listen(struct load *l, const struct config_node *node, struct config_i3_server *s)
 {
-    struct config_value v = load_value(l, node, "listen", l->raw->i3_server.listen);
-    if (!config_value_endpoint(&v, PORT_STANDARD, &s->listen))
+    if (!load_addresses(l, config_node_child(node, "listen"), s))
         return false;
-    if (is_wildcard(&s->listen))
-        return config_value_fail(&v, "one address of this machine: other servers are told it");
-    if (s->listen.ip.family == 6 && !l->raw->i3_server.secret)
-        return config_value_fail(&v, "IPv4, or a ring with a secret: originals speak no IPv6");
     s->ring = s->listen;
     s->ring.port = (uint16_t)(s->listen.port + 1);
-    v = load_value(l, node, "ring", NULL);
+    struct config_value v = load_value(l, node, "ring", NULL);
     if (!config_node_child(node, "ring"))
         return true;
     if (!config_value_range(&v, l->raw->i3_server.ring, 1, UINT16_MAX))
@@ -40,8 +67,16 @@ static bool load_seeds(struct load *l, const struct config_node *node, struct co
         struct config_value v = load_item(l, "seeds", n);
         if (s->seed_count == CONFIG_SEEDS_MAX)
             return config_value_fail(&v, "at most 16 seeds");
-        if (!config_value_endpoint(&v, PORT_STANDARD + 1, &s->seeds[s->seed_count++]))
+        struct endpoint *seed = &s->seeds[s->seed_count++];
+        if (!config_value_endpoint(&v, PORT_STANDARD + 1, seed))
             return false;
+        if (seed->ip.family == 6 && !l->raw->i3_server.secret)
+            return config_fail(l->error, v.where,
+                               "'seeds': '%.80s' is IPv6, which servers speak with each other only "
+                               "in a ring with a 'secret'",
+                               v.text);
+        if (seed->ip.family != s->listen.ip.family && !s->also.ip.family)
+            return config_value_fail(&v, "of a family that 'listen' has an address of");
     }
     return true;
 }

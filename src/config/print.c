@@ -154,9 +154,13 @@ static void add_i3_server(struct text *t, const struct config_i3_server *s)
 {
     if (!s->on)
         return;
-    text_add(t, "i3_server:\n  listen: ");
+    text_add(t, "i3_server:\n  listen: [");
     add_endpoint(t, &s->listen);
-    text_add(t, "\n  ring: %u\n  seeds: [", s->ring.port);
+    if (s->also.ip.family) {
+        text_add(t, ", ");
+        add_endpoint(t, &s->also);
+    }
+    text_add(t, "]\n  ring: %u\n  seeds: [", s->ring.port);
     for (unsigned i = 0; i < s->seed_count; i++) {
         text_add(t, "%s", i ? ", " : "");
         add_endpoint(t, &s->seeds[i]);

@@ -68,7 +68,8 @@ static void every_section_is_printed(void **state)
         "dns: {mode: none, suffix: ov.example.org, upstream: [9.9.9.9]}\n"
         "handles: {ipv6: \"fd01:2:3::/48\"}\n"
         "timers: {retry: 1500ms}\n"
-        "i3_server: {listen: 192.0.2.1, seeds: [192.0.2.2, \"192.0.2.3:7\"], secret: ring, "
+        "i3_server: {listen: [192.0.2.1, \"2001:db8::1\"], seeds: [192.0.2.2, \"192.0.2.3:7\"], "
+        "secret: ring, "
         "per_client: 0}\n"
         "group: wheel\n";
     assert_round_trip(text, "name: 'x.y.z.east.ip'");
@@ -81,7 +82,7 @@ static void every_section_is_printed(void **state)
     assert_round_trip(text, "ipv6: 'fd01:2:3::/48'");
     assert_round_trip(text, "retry: 1500ms");
     assert_round_trip(text, "workers: 2");
-    assert_round_trip(text, "listen: '192.0.2.1:5610'\n  ring: 5611\n"
+    assert_round_trip(text, "listen: ['192.0.2.1:5610', '[2001:db8::1]:5610']\n  ring: 5611\n"
                             "  seeds: ['192.0.2.2:5611', '192.0.2.3:7']\n"
                             "  secret: '/etc/ocala/ring'\n  triggers: 1000000\n  per_client: 0\n"
                             "  requests: 1000\n  per_address: 64\n");

@@ -102,7 +102,7 @@ static const cyaml_schema_field_t tun_fields[] = {
 #define NUMBER(key, type, member) CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, type, member)
 
 static const cyaml_schema_field_t i3_server_fields[] = {
-    TEXT("listen", PTR, struct raw_i3_server, listen),
+    LOOSE("listen", CYAML_FLAG_DEFAULT),
     NUMBER("ring", struct raw_i3_server, ring),
     LOOSE("seeds", CYAML_FLAG_OPTIONAL),
     TEXT("id", OPT, struct raw_i3_server, id),

@@ -58,7 +58,7 @@ struct raw_tun {
 };
 
 struct raw_i3_server {
-    char *listen, *id, *secret; /* seeds: loose */
+    char *id, *secret; /* listen, seeds: loose */
     unsigned ring, triggers, per_client, requests, per_address;
 };
 

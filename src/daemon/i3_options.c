@@ -19,14 +19,16 @@ static const char usage[] =
     "\n"
     "A server of the i3 overlay: keeps the triggers of hosts and passes their packets on.\n"
     "\n"
-    "  -l, --listen ADDRESS[:PORT]  for clients: an address of this machine (port 5610)\n"
+    "  -l, --listen ADDRESS[:PORT]  for clients: an address of this machine (port 5610); once\n"
+    "                               more for one of the other family, IPv4 or IPv6\n"
     "  -r, --ring PORT              for other servers, at the same address (default: one more)\n"
     "  -s, --seed ADDRESS:PORT      the ring port of a server to join; several times for more\n"
     "      --id HEX                 place on the ring: 40 hexadecimal digits (default: from the\n"
     "                               address, the same after each start)\n"
     "      --secret FILE            secret of the ring, from `ocala key new --network`: only "
     "servers\n"
-    "                               that have it take part (no originals); triggers are copied\n"
+    "                               that have it take part (no originals); triggers are copied,\n"
+    "                               and servers may speak IPv6\n"
     "      --triggers N             most triggers kept (1000000)\n"
     "      --per-client N           most triggers of one address, 0: no limit (10000)\n"
     "      --requests N             inserts a second from one address, 0: no limit (1000)\n"
@@ -80,6 +82,7 @@ int daemon_i3_configured(const struct config_i3_server *c, struct daemon_i3_sett
                          char *err, size_t size)
 {
     *ret = (struct daemon_i3_settings){.at = c->listen,
+                                       .also = c->also,
                                        .ring = c->ring,
                                        .seeds = c->seed_count,
                                        .triggers = c->triggers,
@@ -111,16 +114,26 @@ static int add_seed(const char *text, struct daemon_i3_settings *s)
     return -1;
 }
 
+/* The first one, then that of the other family. */
+static int add_listen(const char *text, struct daemon_i3_settings *s)
+{
+    struct endpoint *at = s->at.port ? &s->also : &s->at;
+    if (s->also.port)
+        return misused("--listen is for one IPv4 and one IPv6 address, and not a third: ", text);
+    if (!endpoint_parse(text, DAEMON_I3_PORT, at) || is_wildcard(at) || at->scope)
+        return misused("--listen is one address of this machine (others are told it), not ", text);
+    if (at == &s->also && s->also.ip.family == s->at.ip.family)
+        return misused("a second --listen is for the other of IPv4 and IPv6, not ", text);
+    return -1;
+}
+
 /* -1: go on. */
 static int take(int option, struct i3_options *ret, unsigned *ring)
 {
     struct daemon_i3_settings *s = &ret->settings;
     switch (option) {
     case 'l':
-        if (endpoint_parse(optarg, DAEMON_I3_PORT, &s->at) && !is_wildcard(&s->at))
-            return -1;
-        return misused("--listen is one address of this machine (others are told it), not ",
-                       optarg);
+        return add_listen(optarg, s);
     case 'r':
         return read_number(optarg, UINT16_MAX, ring) && *ring
                    ? -1
@@ -167,6 +180,30 @@ static int take(int option, struct i3_options *ret, unsigned *ring)
     return misused("it does not know that", ""); /* getopt has said what is wrong */
 }
 
+/* Without a secret servers speak IPv4, whichever address was named first. */
+static int check_families(struct daemon_i3_settings *s, unsigned ring)
+{
+    if (s->at.ip.family == 6 && s->also.ip.family && !s->closed) {
+        struct endpoint first = s->at;
+        s->at = s->also;
+        s->also = first;
+    }
+    if (s->at.ip.family == 6 && !s->closed)
+        return misused("a ring without a --secret needs an IPv4 address to --listen at as well: "
+                       "originals may be in it, and they speak no IPv6",
+                       "");
+    for (unsigned i = 0; i < s->seeds; i++) {
+        uint8_t family = s->seed[i].ip.family;
+        if (family == 6 && !s->closed)
+            return misused("an IPv6 --seed needs a ring with a --secret: originals speak none", "");
+        if (family != s->at.ip.family && !s->also.ip.family)
+            return misused("a --seed is of another family than the address to --listen at", "");
+    }
+    s->ring = s->at;
+    s->ring.port = (uint16_t)(ring ? ring : s->at.port + 1u);
+    return -1;
+}
+
 int i3_options_parse(int argc, char **argv, struct i3_options *ret)
 {
     static const struct option known[] = {
@@ -199,9 +236,5 @@ int i3_options_parse(int argc, char **argv, struct i3_options *ret)
         return misused("what to do with ", argv[optind]);
     if (!s->at.port)
         return misused("--listen is missing: at which address?", "");
-    if (s->at.ip.family == 6 && !s->closed)
-        return misused("IPv6 needs a ring with a --secret: originals do not speak it", "");
-    s->ring = s->at;
-    s->ring.port = (uint16_t)(ring ? ring : s->at.port + 1u);
-    return -1;
+    return check_families(s, ring);
 }

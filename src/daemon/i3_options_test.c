@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,6 +60,33 @@ static void everything(void **state)
     assert_true(o.no_sandbox);
 }
 
+/* In an open ring the IPv4 address is that for servers; with a secret the first one is. */
+static void two_families(void **state)
+{
+    char path[] = "/tmp/ocala-i3-options-XXXXXX", words[256];
+    struct i3_options o;
+    assert_int_equal(parse(&o, "-l [2001:db8::1]:7 -l 192.0.2.1:8"), -1);
+    assert_int_equal(o.settings.at.ip.family, 4);
+    assert_int_equal(o.settings.ring.port, 9);
+    assert_int_equal(o.settings.also.ip.family, 6);
+    assert_int_equal(o.settings.also.port, 7);
+    int fd = mkstemp(path);
+    dprintf(fd, "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=\n");
+    close(fd);
+    snprintf(words, sizeof words, "-l [2001:db8::1]:7 -l 192.0.2.1 -s 192.0.2.2:5 --secret %s",
+             path);
+    assert_int_equal(parse(&o, words), -1);
+    assert_int_equal(o.settings.at.ip.family, 6);
+    assert_int_equal(o.settings.ring.ip.family, 6);
+    assert_int_equal(o.settings.ring.port, 8);
+    assert_int_equal(o.settings.also.ip.family, 4);
+    snprintf(words, sizeof words, "-l [2001:db8::1]:7 --secret %s", path);
+    assert_int_equal(parse(&o, words), -1);
+    snprintf(words, sizeof words, "-l [2001:db8::1]:7 -s 192.0.2.2:5 --secret %s", path);
+    assert_int_equal(parse(&o, words), EXIT_USAGE);
+    unlink(path);
+}
+
 static void mistakes(void **state)
 {
     static const char *const wrong[] = {
@@ -65,6 +94,11 @@ static void mistakes(void **state)
         "--listen 0.0.0.0",
         "--listen host",
         "--listen [2001:db8::1]", /* without a secret */
+        "--listen 192.0.2.1 --listen 192.0.2.2",
+        "--listen 192.0.2.1 --listen [::]",
+        "--listen 192.0.2.1 --listen [fe80::1%3]",
+        "--listen 192.0.2.1 --listen [2001:db8::1] --listen [2001:db8::2]",
+        "--listen 192.0.2.1 --listen [2001:db8::1] --seed [2001:db8::2]:5611",
         "--listen 192.0.2.1 --ring 70000",
         "--listen 192.0.2.1 --ring 0",
         "--listen 192.0.2.1 --seed 192.0.2.2", /* which port? */
@@ -86,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(standards),
         cmocka_unit_test(everything),
+        cmocka_unit_test(two_families),
         cmocka_unit_test(mistakes),
     };
     return cmocka_run_group_tests_name("daemon_i3_options", tests, NULL, NULL);

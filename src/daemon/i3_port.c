@@ -10,17 +10,26 @@
 #include "daemon/i3_socket.h"
 #include "io/clock.h"
 
-#define ROUNDS  16 /* batches of one socket before the other one has its turn */
+#define ROUNDS  16 /* batches of one socket before the next one has its turn */
 #define OUTBOX  (4 << 20)
 #define ROUTES  32768 /* as the original */
-#define SOCKETS 2
+#define SOCKETS 4
+
+/* A socket for each port and each family: those that there are. */
+struct door {
+    struct daemon_i3 *server;
+    enum i3_port port;
+    struct i3_socket *socket;
+    uv_poll_t poll;
+};
 
 struct daemon_i3 {
     struct i3_server *server;
-    struct i3_socket *socket[SOCKETS]; /* by enum i3_port */
+    struct door door[SOCKETS];
+    unsigned doors;
+    struct i3_socket *by[2][2]; /* by enum i3_port, and whether it is IPv6; or NULL */
     enum i3_port reading;
     instant now; /* of what is being read */
-    uv_poll_t poll[SOCKETS];
     uv_timer_t timer;
     bool serving;
     instant started;
@@ -45,19 +54,48 @@ static struct chord_id place_of(const struct endpoint *at)
     return id;
 }
 
+static int door_open(struct daemon_i3 *i, enum i3_port port, const struct endpoint *at, char *err,
+                     size_t size)
+{
+    static const char *const what[] = {"clients of i3", "the ring of i3"};
+    struct door *d = &i->door[i->doors];
+    int error = i3_socket_open(at, what[port], &d->socket, err, size);
+    if (error)
+        return error;
+    d->server = i;
+    d->port = port;
+    i->by[port][at->ip.family == 6] = d->socket;
+    i->doors++;
+    return 0;
+}
+
+/* In an open ring servers speak IPv4 only. */
+static int doors_open(struct daemon_i3 *i, const struct daemon_i3_settings *s, char *err,
+                      size_t size)
+{
+    struct endpoint also_ring = s->also;
+    also_ring.port = s->ring.port;
+    int error = door_open(i, I3_PORT_CLIENTS, &s->at, err, size);
+    if (!error)
+        error = door_open(i, I3_PORT_RING, &s->ring, err, size);
+    if (!error && s->also.ip.family)
+        error = door_open(i, I3_PORT_CLIENTS, &s->also, err, size);
+    if (!error && s->also.ip.family && s->closed)
+        error = door_open(i, I3_PORT_RING, &also_ring, err, size);
+    return error;
+}
+
 int daemon_i3_open(const struct daemon_i3_settings *s, struct entropy *e, struct daemon_i3 **ret,
                    char *err, size_t size)
 {
     struct daemon_i3 *i = base_calloc(1, sizeof *i);
-    int error = i3_socket_open(&s->at, "clients of i3", &i->socket[I3_PORT_CLIENTS], err, size);
-    if (!error)
-        error = i3_socket_open(&s->ring, "the ring of i3", &i->socket[I3_PORT_RING], err, size);
+    int error = doors_open(i, s, err, size);
     if (error) {
-        i3_socket_close(i->socket[I3_PORT_CLIENTS]);
-        free(i);
+        daemon_i3_free(i);
         return error;
     }
     struct i3_server_settings settings = {.at = s->at,
+                                          .also = s->also,
                                           .triggers = s->triggers,
                                           .per_client = s->per_client,
                                           .requests = s->requests,
@@ -83,11 +121,12 @@ int daemon_i3_open(const struct daemon_i3_settings *s, struct entropy *e, struct
 static void flush(struct daemon_i3 *i)
 {
     struct i3_server_out out;
+    /* The engine sends to families only that it was given an address of. */
     while (i3_server_output(i->server, &out))
-        i3_socket_put(i->socket[out.port], &out.letter);
+        i3_socket_put(i->by[out.port][out.letter.to.ip.family == 6], &out.letter);
     /* What was put lies in the engine's memory: it leaves before the engine hears more. */
-    for (unsigned port = 0; port < SOCKETS; port++)
-        i3_socket_flush(i->socket[port]);
+    for (unsigned k = 0; k < i->doors; k++)
+        i3_socket_flush(i->door[k].socket);
 }
 
 static void on_datagram(void *self, const struct endpoint *from, const uint8_t *bytes, size_t size)
@@ -119,12 +158,13 @@ static void on_timer(uv_timer_t *timer)
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    struct daemon_i3 *i = poll->data;
+    const struct door *d = poll->data;
+    struct daemon_i3 *i = d->server;
     const struct i3_socket_user user = {i, on_datagram, on_message};
-    i->reading = poll == &i->poll[I3_PORT_RING] ? I3_PORT_RING : I3_PORT_CLIENTS;
+    i->reading = d->port;
     i->now = clock_now();
     for (unsigned round = 0; round < ROUNDS; round++)
-        if (!i3_socket_receive(i->socket[i->reading], &user))
+        if (!i3_socket_receive(d->socket, &user))
             break;
     advance(i, i->now);
 }
@@ -133,11 +173,11 @@ int daemon_i3_start(struct daemon_i3 *i, uv_loop_t *loop)
 {
     int error = uv_timer_init(loop, &i->timer);
     i->timer.data = i;
-    for (unsigned port = 0; port < SOCKETS && !error; port++) {
-        error = uv_poll_init(loop, &i->poll[port], i3_socket_fd(i->socket[port]));
-        i->poll[port].data = i;
+    for (struct door *d = i->door; d < i->door + i->doors && !error; d++) {
+        error = uv_poll_init(loop, &d->poll, i3_socket_fd(d->socket));
+        d->poll.data = d;
         if (!error)
-            error = uv_poll_start(&i->poll[port], UV_READABLE, on_readable);
+            error = uv_poll_start(&d->poll, UV_READABLE, on_readable);
     }
     i->serving = !error;
     if (!error)
@@ -151,16 +191,16 @@ void daemon_i3_stop(struct daemon_i3 *i)
         return;
     i->serving = false;
     uv_close((uv_handle_t *)&i->timer, NULL);
-    for (unsigned port = 0; port < SOCKETS; port++)
-        uv_close((uv_handle_t *)&i->poll[port], NULL);
+    for (unsigned k = 0; k < i->doors; k++)
+        uv_close((uv_handle_t *)&i->door[k].poll, NULL);
 }
 
 void daemon_i3_free(struct daemon_i3 *i)
 {
     if (!i)
         return;
-    for (unsigned port = 0; port < SOCKETS; port++)
-        i3_socket_close(i->socket[port]);
+    for (unsigned k = 0; k < i->doors; k++)
+        i3_socket_close(i->door[k].socket);
     i3_server_free(i->server);
     free(i);
 }
@@ -187,11 +227,11 @@ static void describe_nodes(const struct daemon_i3 *i, instant now, struct text *
     text_add(json, "]");
 }
 
-static struct i3_socket_counters both_sockets(const struct daemon_i3 *i)
+static struct i3_socket_counters all_sockets(const struct daemon_i3 *i)
 {
     struct i3_socket_counters sum = {0};
-    for (unsigned port = 0; port < SOCKETS; port++) {
-        const struct i3_socket_counters *more = i3_socket_counters(i->socket[port]);
+    for (unsigned k = 0; k < i->doors; k++) {
+        const struct i3_socket_counters *more = i3_socket_counters(i->door[k].socket);
         sum.sent += more->sent;
         sum.failed += more->failed;
         sum.cut += more->cut;
@@ -212,7 +252,7 @@ static void describe_counters(const struct daemon_i3 *i, struct text *json)
     text_add(json, "\"ring_" #name "\": %llu, ", (unsigned long long)ring->name);
     CHORD_COUNTERS(ADD_COUNTER)
 #undef ADD_COUNTER
-    struct i3_socket_counters sum = both_sockets(i);
+    struct i3_socket_counters sum = all_sockets(i);
     text_add(json, "\"sent\": %llu, \"send_failed\": %llu, \"cut\": %llu}, \"drops\": {",
              (unsigned long long)sum.sent, (unsigned long long)sum.failed,
              (unsigned long long)sum.cut);
@@ -235,6 +275,8 @@ void daemon_i3_describe(const struct daemon_i3 *i, struct text *json)
     text_add(json, "{\"at\": \"%s\", \"ring\": \"%s\", \"id\": \"%s\", ",
              endpoint_format(&i->settings.at, at), endpoint_format(&i->settings.ring, ring),
              chord_id_format(&chord_self(chord)->id, id));
+    if (i->settings.also.ip.family)
+        text_add(json, "\"also\": \"%s\", ", endpoint_format(&i->settings.also, at));
     text_add(json, "\"settled\": %s, \"secret\": %s, \"range_behind\": \"%s\", ",
              chord_is_settled(chord) ? "true" : "false", i->settings.closed ? "true" : "false",
              chord_id_format(&behind, from));
@@ -272,7 +314,7 @@ void daemon_i3_metrics(const struct daemon_i3 *i,
     const struct chord_counters *ring = chord_counters(chord);
     const struct i3_table_gauges table = i3_server_gauges(i->server);
     const struct chord_gauges place = chord_gauges(chord);
-    const struct i3_socket_counters sockets = both_sockets(i);
+    const struct i3_socket_counters sockets = all_sockets(i);
 #define ADD_SERVER(name, about) add(context, "i3_server." #name, c->name);
     I3_COUNTERS(ADD_SERVER)
 #undef ADD_SERVER

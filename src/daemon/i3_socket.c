@@ -58,6 +58,8 @@ static int open_fd(const struct endpoint *at)
     int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
+    if (at->ip.family == 6)
+        set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!bind(fd, (struct sockaddr *)&address, length))
         return fd;
     int error = -errno;

@@ -47,7 +47,28 @@ bool i3_can_be_sent_to(const struct endpoint *at)
     const uint8_t *b = at->ip.bytes;
     if (!at->port || !memcmp(b, none, sizeof none))
         return false;
-    return at->ip.family == 4 ? b[0] != 0 && b[0] < 224 : b[0] != 0xff;
+    if (at->ip.family == 4)
+        return b[0] != 0 && b[0] < 224;
+    /* Not to a group, not without an interface, and no IPv4 in disguise. */
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool is_link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
+    return b[0] != 0xff && !is_link_local && memcmp(b, mapped, sizeof mapped);
+}
+
+const struct endpoint *i3_own(const struct i3_server *s, uint8_t family)
+{
+    if (family && s->at.ip.family == family)
+        return &s->at;
+    return family && s->also.ip.family == family ? &s->also : NULL;
+}
+
+/* IPv6 is promised where it is kept for all identifiers: where none is an original's, and to whom we see by it (who comes
+ * by a translator of addresses does not know that we do not). */
+uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom)
+{
+    bool all_ours = s->closed || !chord_nodes(s->chord, NULL, 0);
+    return (uint8_t)(I3_CAN_LIMIT | I3_CAN_PING |
+                     (whom->ip.family == 6 && all_ours ? I3_CAN_IPV6 : 0));
 }
 
 unsigned i3_index(const struct i3_server *s, const void *key, size_t size, unsigned count)
@@ -77,10 +98,13 @@ struct i3_server *i3_server_new(const struct i3_server_settings *settings, insta
 {
     struct i3_server *s = base_calloc(1, sizeof *s);
     struct chord_settings chord = settings->chord;
+    require(chord.secret || settings->at.ip.family == 4);
     chord.entropy = settings->entropy;
+    chord.both_families = settings->also.ip.family && chord.secret;
     chord.outbox = settings->outbox;
     chord.held = settings->outbox / HELD_SHARE;
     s->at = settings->at;
+    s->also = settings->also;
     s->closed = chord.secret;
     s->requests = settings->requests;
     s->routes = settings->routes ? settings->routes : 1;
@@ -114,6 +138,10 @@ void i3_server_free(struct i3_server *s)
 
 void i3_send(struct i3_server *s, const struct endpoint *to, const struct i3_packet *p)
 {
+    if (!i3_own(s, to->ip.family)) {
+        i3_drop(s, I3_DROP_FAMILY);
+        return;
+    }
     uint8_t *room = outbox_room(&s->out, I3_DATAGRAM_MAX);
     if (!room) {
         i3_drop(s, I3_DROP_OUTBOX);
@@ -156,17 +184,39 @@ static bool find_reply(struct i3_server *s, struct passage *p)
         p->reply = *p->from;
         o->sender = i3_address_of(&p->reply);
     }
+    if (!i3_own(s, p->reply.ip.family)) {
+        i3_drop(s, I3_DROP_FAMILY); /* no reply; data goes its way */
+        p->reply = (struct endpoint){0};
+    }
     return true;
 }
 
-/* An original would drop the packet: it would look as if the responsible server were dead. */
+/* Has it a trigger in it? */
+static bool has_trigger(const struct i3_option *o)
+{
+    switch (o->type) {
+    case I3_INSERT:
+    case I3_CHALLENGE:
+    case I3_ACK:
+    case I3_REMOVE:
+    case I3_CACHE_ADDRESS:
+    case I3_FORCE_CACHE_ADDRESS:
+    case I3_CONSTRAINT_FAILED:
+    case I3_ROUTE_BROKEN:
+        return true;
+    }
+    return false;
+}
+
+/* An original dies of an IPv6 sender, or of sending to an IPv6 address that it was told; a limit makes it drop the packet,
+ * which would look as if the responsible server were dead. */
 static bool only_for_ours(const struct i3_packet *p)
 {
     for (unsigned i = 0; i < p->option_count; i++) {
         const struct i3_option *o = &p->option[i];
         if (o->type == I3_SENDER && o->sender.type == I3_TO_IPV6)
             return true;
-        if ((o->type == I3_INSERT || o->type == I3_REMOVE) &&
+        if (has_trigger(o) &&
             (o->trigger.target.type == I3_TO_IPV6 ||
              (o->trigger.flags & I3_TRIGGER_LIMITED && o->trigger.target.type != I3_TO_STACK)))
             return true;
@@ -251,6 +301,7 @@ static bool answer_ping(struct i3_server *s, const struct endpoint *from, const 
         return true;
     }
     ping.is_reply = true;
+    ping.abilities = i3_abilities(s, from);
     i3_ping_write(&ping, reply);
     outbox_send(&s->out, from, reply, sizeof reply);
     s->counters.pings++;

@@ -50,6 +50,7 @@
     X(TRIGGER_LIMIT, "trigger-limit", "more than the trigger lets through")                        \
     X(PUSHED_BACK, "pushed-back", "it was to follow a trigger whose next identifier is not there") \
     X(OURS_ONLY, "ours-only", "IPv6 or a limit for an identifier of a ring that has no secret")    \
+    X(FAMILY, "family", "an address of a family that this server, or the client, does not speak")  \
     X(UNASKED, "unasked", "an answer to a question that was not asked")                            \
     X(FORGED_COPY, "forged-copy", "a copy of a trigger that its owner cannot have taken")          \
     X(TOO_BIG, "too-big", "larger than a packet of i3")                                            \
@@ -88,7 +89,9 @@ struct i3_counters {
 };
 
 struct i3_server_settings {
-    struct endpoint at;          /* what clients and servers are told: not a wildcard             */
+    struct endpoint at;          /* what clients and servers are told: not a wildcard; in an open
+                                    ring IPv4                                                     */
+    struct endpoint also;        /* another one, of the other family; family 0: none              */
     struct chord_settings chord; /* its entropy, outbox and held are set from those below         */
     unsigned triggers;           /* most of all                                                   */
     unsigned per_client;         /* most of one IP address; 0: no limit                           */

@@ -70,14 +70,18 @@ static void route_proof(struct i3_server *s, const struct i3_id *id, const struc
     memcpy(ret, digest, I3_KEY);
 }
 
-void i3_cache_option(struct i3_server *s, const struct i3_id *id, struct i3_option *ret)
+void i3_cache_option(struct i3_server *s, const struct i3_id *id, const struct endpoint *whom,
+                     struct i3_option *ret)
 {
-    *ret = (struct i3_option){
-        .type = I3_CACHE_ADDRESS,
-        .trigger = {.id = *id, .prefix = I3_MATCH, .target = i3_address_of(&s->at)}};
-    i3_hello_write(I3_CAN_IPV6 | I3_CAN_LIMIT | I3_CAN_PING, ret->trigger.nonce);
+    const struct endpoint *at = i3_own(s, whom->ip.family);
+    if (!at)
+        at = &s->at; /* not sent, then */
+    *ret =
+        (struct i3_option){.type = I3_CACHE_ADDRESS,
+                           .trigger = {.id = *id, .prefix = I3_MATCH, .target = i3_address_of(at)}};
+    i3_hello_write(i3_abilities(s, whom), ret->trigger.nonce);
     if (s->closed)
-        route_proof(s, id, &s->at, ret->trigger.key);
+        route_proof(s, id, at, ret->trigger.key);
 }
 
 /* A trigger goes back as the client said it; what it calls itself behind a NAT included. */
@@ -97,7 +101,7 @@ static void answer(struct i3_server *s, struct passage *p, enum i3_option_type t
     reply.option[0].type = (uint8_t)type;
     reply.option[0].trigger = *t;
     if (is_long)
-        i3_cache_option(s, &t->id, &reply.option[reply.option_count++]);
+        i3_cache_option(s, &t->id, &p->reply, &reply.option[reply.option_count++]);
     s->counters.challenged += type == I3_CHALLENGE;
     i3_send(s, &p->reply, &reply);
 }
@@ -109,15 +113,28 @@ static bool is_from_target(const struct passage *p, const struct i3_trigger *t)
            ip_address_equal(&p->reply.ip, &t->target.at.ip);
 }
 
+static bool is_us(const struct i3_server *s, const struct endpoint *at)
+{
+    return endpoint_equal(at, &s->at) || endpoint_equal(at, &s->also);
+}
+
+/* The reply repeats the target: somebody at an IPv4 address may be an original, which is not to see an IPv6 one. */
+static bool is_spoken(const struct i3_server *s, const struct passage *p, uint8_t family)
+{
+    return i3_own(s, family) && (!p->reply.ip.family || p->reply.ip.family == family);
+}
+
 static bool may_be_kept(struct i3_server *s, const struct passage *p, const struct i3_trigger *t)
 {
     enum i3_drop reason = I3_DROP_COUNT;
+    bool to_address = t->target.type != I3_TO_STACK;
     if (!i3_id_equal(&t->id, p->packet->stack))
         reason = I3_DROP_WRONG_ID;
     else if (t->prefix > I3_BITS ||
-             (t->target.type != I3_TO_STACK &&
-              (!i3_can_be_sent_to(&t->target.at) || endpoint_equal(&t->target.at, &s->at))))
+             (to_address && (!i3_can_be_sent_to(&t->target.at) || is_us(s, &t->target.at))))
         reason = I3_DROP_TARGET;
+    else if (to_address && !is_spoken(s, p, t->target.at.ip.family))
+        reason = I3_DROP_FAMILY;
     if (reason == I3_DROP_COUNT)
         return true;
     i3_drop(s, reason);
@@ -128,7 +145,7 @@ static bool may_be_kept(struct i3_server *s, const struct passage *p, const stru
 static struct i3_trigger as_seen(const struct passage *p, const struct i3_trigger *t)
 {
     struct i3_trigger seen = *t;
-    if (p->natted && t->target.type == I3_TO_IPV4 && p->from->ip.family == 4)
+    if (p->natted && t->target.type != I3_TO_STACK && t->target.at.ip.family == p->from->ip.family)
         seen.target.at = *p->from;
     return seen;
 }
@@ -213,7 +230,7 @@ static void tell_cache(struct i3_server *s, struct passage *p)
     bool is_long;
     if (!p->reply.ip.family || !i3_may_reply(s, p, &is_long))
         return;
-    i3_cache_option(s, p->packet->stack, &reply.option[0]);
+    i3_cache_option(s, p->packet->stack, &p->reply, &reply.option[0]);
     if (is_long || p->size >= 80)
         i3_send(s, &p->reply, &reply);
 }
@@ -263,8 +280,8 @@ void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigg
     bool asked =
         i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;
     bool usable = t->target.type == I3_TO_IPV4 || (s->closed && t->target.type == I3_TO_IPV6);
-    if (!asked || !usable || !i3_can_be_sent_to(&t->target.at) ||
-        endpoint_equal(&t->target.at, &s->at) ||
+    if (!asked || !usable || !i3_own(s, t->target.at.ip.family) ||
+        !i3_can_be_sent_to(&t->target.at) || is_us(s, &t->target.at) ||
         (s->closed && !crypto_equal(proof, t->key, I3_KEY))) {
         i3_drop(s, I3_DROP_UNASKED);
         return;

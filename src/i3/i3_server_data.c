@@ -7,6 +7,7 @@
  * being made; these limits hold whatever was inserted. */
 #include <string.h>
 
+#include "base/check.h"
 #include "i3/i3_server_internal.h"
 
 static void deliver(struct i3_server *s, struct passage *p, const struct i3_id *stack,
@@ -14,6 +15,10 @@ static void deliver(struct i3_server *s, struct passage *p, const struct i3_id *
 {
     const struct i3_packet *packet = p->packet;
     size_t ids = (size_t)depth * I3_ID, size = I3_HEADER + ids + packet->payload_size;
+    if (!i3_own(s, k->target.at.ip.family)) {
+        i3_drop(s, I3_DROP_FAMILY);
+        return;
+    }
     if (!i3_table_admits(k, p->now, size)) {
         i3_drop(s, I3_DROP_TRIGGER_LIMIT);
         return;
@@ -47,9 +52,10 @@ static void forward(struct i3_server *s, struct passage *p, const struct i3_id *
                            .payload = p->packet->payload,
                            .payload_size = p->packet->payload_size,
                            .option_count = 1};
-    if (s->at.ip.family == 4 || s->closed)
-        on.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&s->at)};
     const struct route *r = i3_route_find(s, p->now, stack);
+    const struct endpoint *own = r ? i3_own(s, r->at.ip.family) : &s->at;
+    require(own && (own->ip.family == 4 || s->closed));
+    on.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(own)};
     if (i3_route_ask(s, p->now, stack) || !r)
         on.option[on.option_count++].type = I3_REQUEST_FOR_CACHE;
     if (r) {

@@ -47,7 +47,7 @@ struct nat {
 };
 
 struct i3_server {
-    struct endpoint at;
+    struct endpoint at, also; /* also: of the other family, or family 0 */
     struct chord *chord;
     bool closed; /* the ring has a secret */
     struct i3_hash *hash;
@@ -85,6 +85,10 @@ struct passage {
 void i3_drop(struct i3_server *s, enum i3_drop reason);
 struct chord_id i3_ring_key(const struct i3_id *id);
 bool i3_can_be_sent_to(const struct endpoint *at);
+/* Our own address of that family; NULL: we do not speak it. */
+const struct endpoint *i3_own(const struct i3_server *s, uint8_t family);
+/* What we can do for whom we know by this address: enum i3_ability. */
+uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom);
 unsigned i3_index(const struct i3_server *s, const void *key, size_t size, unsigned count);
 /* Writes and sends a packet on the port of i3. */
 void i3_send(struct i3_server *s, const struct endpoint *to, const struct i3_packet *p);
@@ -96,8 +100,9 @@ void i3_give_to_ring(struct i3_server *s, instant now, const struct i3_packet *p
 void i3_control_owned(struct i3_server *s, struct passage *p);
 /* Of a packet without identifiers: for this server itself. */
 void i3_control_own(struct i3_server *s, struct passage *p);
-/* The option's trigger by which a server says that it is responsible for an identifier. */
-void i3_cache_option(struct i3_server *s, const struct i3_id *id, struct i3_option *ret);
+/* The option's trigger by which a server tells somebody that it is responsible for an identifier: in his family. */
+void i3_cache_option(struct i3_server *s, const struct i3_id *id, const struct endpoint *whom,
+                     struct i3_option *ret);
 /* The nonce of a trigger; `proven`: given to the target itself. */
 void i3_nonce(struct i3_server *s, const struct i3_trigger *t, bool proven, uint8_t ret[I3_NONCE]);
 /* The nonce that an original gives for this target: no secret. */

@@ -10,22 +10,24 @@
 
 static struct nat *slot_of(struct i3_server *s, const struct i3_id *id, const struct endpoint *real)
 {
-    uint8_t key[I3_ID + 6];
+    uint8_t key[I3_ID + 18];
     memcpy(key, id->bytes, I3_ID);
-    memcpy(key + I3_ID, real->ip.bytes, 4);
-    key[I3_ID + 4] = (uint8_t)(real->port >> 8);
-    key[I3_ID + 5] = (uint8_t)real->port;
+    memcpy(key + I3_ID, real->ip.bytes, 16);
+    key[I3_ID + 16] = (uint8_t)(real->port >> 8);
+    key[I3_ID + 17] = (uint8_t)real->port;
     return &s->nat[i3_index(s, key, sizeof key, NATS)];
 }
 
 void i3_nat_foreign(struct i3_server *s, struct passage *p)
 {
+    const struct endpoint *own = i3_own(s, p->from->ip.family);
     bool rewritten = false;
-    if (p->from->ip.family != 4)
+    if (!own)
         return;
     for (unsigned i = 0; i < p->packet->option_count; i++) {
         struct i3_option *o = &p->packet->option[i];
-        if ((o->type != I3_INSERT && o->type != I3_REMOVE) || o->trigger.target.type != I3_TO_IPV4)
+        if ((o->type != I3_INSERT && o->type != I3_REMOVE) ||
+            o->trigger.target.at.ip.family != p->from->ip.family)
             continue;
         if (o->type == I3_INSERT) {
             *slot_of(s, &o->trigger.id, p->from) =
@@ -40,7 +42,21 @@ void i3_nat_foreign(struct i3_server *s, struct passage *p)
     s->counters.translated++;
     for (unsigned i = 0; i < p->packet->option_count; i++)
         if (p->packet->option[i].type == I3_SENDER)
-            p->packet->option[i].sender = i3_address_of(&s->at);
+            p->packet->option[i].sender = i3_address_of(own);
+}
+
+/* Of all that stands behind the challenge the client is told one thing: who is responsible, by an address that it speaks. */
+static void keep_address(struct i3_packet *packet, uint8_t family)
+{
+    unsigned count = 1;
+    for (unsigned i = 1; i < packet->option_count; i++) {
+        const struct i3_option *o = &packet->option[i];
+        if (o->type != I3_CACHE_ADDRESS || o->trigger.target.at.ip.family != family)
+            continue;
+        packet->option[count] = *o;
+        packet->option[count++].type = I3_FORCE_CACHE_ADDRESS;
+    }
+    packet->option_count = (uint8_t)count;
 }
 
 bool i3_nat_relay(struct i3_server *s, struct passage *p)
@@ -50,7 +66,7 @@ bool i3_nat_relay(struct i3_server *s, struct passage *p)
         return false;
     struct i3_option *first = &packet->option[0];
     if ((first->type != I3_CHALLENGE && first->type != I3_CONSTRAINT_FAILED) ||
-        first->trigger.target.type != I3_TO_IPV4)
+        first->trigger.target.type == I3_TO_STACK)
         return false;
     const struct nat *n = slot_of(s, &first->trigger.id, &first->trigger.target.at);
     if (n->until <= p->now || !i3_id_equal(&n->id, &first->trigger.id) ||
@@ -59,9 +75,7 @@ bool i3_nat_relay(struct i3_server *s, struct passage *p)
         return true;
     }
     first->trigger.target.at = n->private;
-    for (unsigned i = 1; i < packet->option_count; i++)
-        if (packet->option[i].type == I3_CACHE_ADDRESS)
-            packet->option[i].type = I3_FORCE_CACHE_ADDRESS;
+    keep_address(packet, n->real.ip.family);
     i3_send(s, &n->real, packet);
     return true;
 }

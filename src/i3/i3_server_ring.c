@@ -41,6 +41,10 @@ void i3_copy_in(struct i3_server *s, instant now, struct i3_packet *p)
     const struct i3_trigger *t = o ? &o->trigger : NULL;
     const struct i3_id *first = t && t->target.type == I3_TO_STACK ? t->target.stack : NULL;
     uint8_t proven[I3_NONCE], other[I3_NONCE];
+    if (t && !first && !i3_own(s, t->target.at.ip.family)) {
+        i3_drop(s, I3_DROP_FAMILY);
+        return;
+    }
     if (!t || t->prefix > I3_BITS || !i3_constraint_holds(s->hash, &t->id, first, t->key)) {
         i3_drop(s, I3_DROP_FORGED_COPY);
         return;

@@ -320,6 +320,7 @@ bool i3_ping_parse(const void *bytes, size_t size, struct i3_ping *ret)
     ret->is_reply = type == PING_REPLY;
     ret->sequence = read_u16(&r);
     ret->time = read_u64(&r);
+    ret->abilities = ret->is_reply ? i3_hello_read(read_bytes(&r, I3_NONCE)) : 0;
     return true;
 }
 
@@ -330,4 +331,6 @@ void i3_ping_write(const struct i3_ping *p, uint8_t out[I3_PING_SIZE])
     write_u8(&w, p->is_reply ? PING_REPLY : PING_ASK);
     write_u16(&w, p->sequence);
     write_u64(&w, p->time);
+    if (p->is_reply && p->abilities)
+        i3_hello_write(p->abilities, write_room(&w, I3_NONCE));
 }

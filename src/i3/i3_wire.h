@@ -146,19 +146,22 @@ bool i3_trigger_same(const struct i3_trigger *a, const struct i3_trigger *b);
 /* Hello: how programs of ours know each other without an option that an original would die of.  A
  * client of ours puts one into the nonce of its first INSERT (where an original has stray memory);
  * a server of ours puts one into the nonce of CACHE_ADDRESS (where an original has stray memory
- * too, and which its client ignores). */
+ * too, and which its client ignores), and into the reply to a ping.  I3_CAN_IPV6 is about the address that the hello comes
+ * from: SENDER and targets may be IPv6 in what is sent there. */
 enum i3_ability { I3_CAN_IPV6 = 1, I3_CAN_LIMIT = 2, I3_CAN_PING = 4 };
 void i3_hello_write(uint8_t abilities, uint8_t nonce[I3_NONCE]);
 /* 0 when the nonce is no hello. */
 uint8_t i3_hello_read(const uint8_t nonce[I3_NONCE]);
 
 /* A ping between programs of ours, over UDP on the i3 port: 40 bytes there and 40 back, so nothing
- * is amplified.  An original ignores it. */
+ * is amplified.  An original ignores it: it can be sent to anybody, and the hello in its reply comes from a program of
+ * ours only. */
 #define I3_PING_SIZE 40
 struct i3_ping {
     bool is_reply;
     uint16_t sequence;
-    uint64_t time; /* the asker's, returned as it came */
+    uint64_t time;     /* the asker's, returned as it came                    */
+    uint8_t abilities; /* of a reply: enum i3_ability; 0: it carries no hello */
 };
 bool i3_ping_parse(const void *bytes, size_t size, struct i3_ping *ret);
 void i3_ping_write(const struct i3_ping *p, uint8_t out[I3_PING_SIZE]);

@@ -38,14 +38,43 @@ struct endpoint i3_ring_client(unsigned index)
                              .port = 10001};
 }
 
+static struct endpoint at6(unsigned network, unsigned index, uint16_t port)
+{
+    struct endpoint e = {.ip = {6, {0x20, 0x01, 0x0d, 0xb8, 0, (uint8_t)network}}, .port = port};
+    e.ip.bytes[14] = (uint8_t)(index >> 8);
+    e.ip.bytes[15] = (uint8_t)(index + 1);
+    return e;
+}
+
+struct endpoint i3_ring_client6(unsigned index)
+{
+    return at6(2, index, 10001);
+}
+
+static void place(struct i3_ring_server *s, unsigned index, enum i3_ring_speech speech)
+{
+    bool v6 = speech == I3_RING_V6 || speech == I3_RING_V6_V4;
+    s->at = v6 ? at6(1, index, I3_RING_I3_PORT) : at(index, I3_RING_I3_PORT);
+    s->ring = v6 ? at6(1, index, I3_RING_RING_PORT) : at(index, I3_RING_RING_PORT);
+    if (speech == I3_RING_V4 || speech == I3_RING_V6)
+        return;
+    s->also = v6 ? at(index, I3_RING_I3_PORT) : at6(1, index, I3_RING_I3_PORT);
+    s->also_ring = v6 ? at(index, I3_RING_RING_PORT) : at6(1, index, I3_RING_RING_PORT);
+}
+
 struct i3_server *i3_ring_add(struct i3_ring *r)
+{
+    return i3_ring_add_speaking(r, I3_RING_V4);
+}
+
+struct i3_server *i3_ring_add_speaking(struct i3_ring *r, enum i3_ring_speech speech)
 {
     require(r->servers < I3_RING_SERVERS);
     struct i3_ring_server *s = &r->server[r->servers];
     seeded_init(&s->random, r->net.order * 1000 + r->servers + 1);
-    s->at = at(r->servers, I3_RING_I3_PORT);
-    s->ring = at(r->servers, I3_RING_RING_PORT);
+    place(s, r->servers, speech);
     struct i3_server_settings settings = {.at = s->at,
+                                          .also = s->also,
                                           .triggers = 10000,
                                           .requests = 1000,
                                           .routes = 256,
@@ -53,7 +82,7 @@ struct i3_server *i3_ring_add(struct i3_ring *r)
                                           .entropy = &s->random.entropy};
     settings.chord.secret = r->secret;
     settings.chord.self.at = s->ring;
-    settings.chord.seed[0] = at(0, I3_RING_RING_PORT);
+    settings.chord.seed[0] = r->server[0].ring;
     settings.chord.seeds = 1;
     entropy_fill(&s->random.entropy, settings.chord.self.id.bytes, CHORD_ID);
     s->server = i3_server_new(&settings, r->now);
@@ -70,9 +99,14 @@ void i3_ring_kill(struct i3_ring *r, unsigned index)
 static void pull(struct i3_ring *r, struct i3_ring_server *s)
 {
     struct i3_server_out out;
-    while (s->server && i3_server_output(s->server, &out))
-        tiny_net_send(&r->net, r->now, out.port == I3_PORT_RING ? &s->ring : &s->at, &out.letter.to,
-                      out.letter.bytes, out.letter.size);
+    while (s->server && i3_server_output(s->server, &out)) {
+        bool ring = out.port == I3_PORT_RING, first = out.letter.to.ip.family == s->at.ip.family;
+        const struct endpoint *from = first  ? ring ? &s->ring : &s->at
+                                      : ring ? &s->also_ring
+                                             : &s->also;
+        require(from->ip.family == out.letter.to.ip.family); /* there is such a socket */
+        tiny_net_send(&r->net, r->now, from, &out.letter.to, out.letter.bytes, out.letter.size);
+    }
 }
 
 static void keep(struct i3_ring *r, struct tiny_datagram *d)
@@ -86,10 +120,12 @@ static void keep(struct i3_ring *r, struct tiny_datagram *d)
 
 static void arrive(struct i3_ring *r, struct tiny_datagram *d)
 {
+    if (r->watch)
+        r->watch(d);
     for (unsigned i = 0; i < r->servers; i++) {
         struct i3_ring_server *s = &r->server[i];
-        bool clients = endpoint_equal(&d->to, &s->at);
-        if (!clients && !endpoint_equal(&d->to, &s->ring))
+        bool clients = endpoint_equal(&d->to, &s->at) || endpoint_equal(&d->to, &s->also);
+        if (!clients && !endpoint_equal(&d->to, &s->ring) && !endpoint_equal(&d->to, &s->also_ring))
             continue;
         if (s->server) {
             i3_server_input(s->server, r->now, clients ? I3_PORT_CLIENTS : I3_PORT_RING, &d->from,
@@ -176,6 +212,14 @@ unsigned i3_ring_owner(const struct i3_ring *r, const struct i3_id *id)
     return owner;
 }
 
+/* The server's address that the client speaks. */
+static const struct endpoint *door_of(const struct i3_ring *r, unsigned server,
+                                      const struct endpoint *client)
+{
+    const struct i3_ring_server *s = &r->server[server];
+    return s->at.ip.family == client->ip.family ? &s->at : &s->also;
+}
+
 static void send_insert(struct i3_ring *r, const struct endpoint *client, unsigned server,
                         const struct i3_trigger *t)
 {
@@ -183,7 +227,7 @@ static void send_insert(struct i3_ring *r, const struct endpoint *client, unsign
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t->id, .option_count = 2};
     p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(client)};
     p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = *t};
-    i3_ring_send_packet(r, client, &r->server[server].at, &p);
+    i3_ring_send_packet(r, client, door_of(r, server, client), &p);
 }
 
 bool i3_ring_insert(struct i3_ring *r, const struct endpoint *client, unsigned server,
@@ -222,7 +266,7 @@ bool i3_ring_data(struct i3_ring *r, const struct endpoint *client, unsigned ser
                           .payload = (const uint8_t *)text,
                           .payload_size = strlen(text)};
     p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(client)};
-    i3_ring_send_packet(r, client, &r->server[server].at, &p);
+    i3_ring_send_packet(r, client, door_of(r, server, client), &p);
     for (unsigned step = 0; step < 20; step++) {
         struct tiny_datagram *d;
         i3_ring_run(r, 100 * MILLISECOND);

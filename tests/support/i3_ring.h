@@ -9,10 +9,14 @@
 #define I3_RING_I3_PORT   5610
 #define I3_RING_RING_PORT 6510
 
+/* What a server speaks; the first family is that of the address that other servers are told. */
+enum i3_ring_speech { I3_RING_V4, I3_RING_V6, I3_RING_V4_V6, I3_RING_V6_V4 };
+
 struct i3_ring_server {
     struct seeded random;
     struct i3_server *server; /* NULL: dead */
     struct endpoint at, ring;
+    struct endpoint also, also_ring; /* of the other family, or family 0 */
 };
 
 struct i3_ring {
@@ -23,12 +27,16 @@ struct i3_ring {
     unsigned servers;
     struct tiny_datagram **inbox; /* what came to addresses that are no server's, in order */
     unsigned letters, room;
+    /* Looks at everything that arrives anywhere; NULL: nobody does. */
+    void (*watch)(const struct tiny_datagram *d);
 };
 
 struct i3_ring *i3_ring_new(uint64_t seed, const uint8_t *secret);
 void i3_ring_free(struct i3_ring *r);
 /* One more server; its seed is the first one.  Its address is 10.1.0.n, n from 1. */
 struct i3_server *i3_ring_add(struct i3_ring *r);
+/* The same; IPv6 addresses are 2001:db8:1::n. */
+struct i3_server *i3_ring_add_speaking(struct i3_ring *r, enum i3_ring_speech speech);
 void i3_ring_kill(struct i3_ring *r, unsigned index);
 void i3_ring_run(struct i3_ring *r, instant span);
 /* A datagram from a client, at once. */
@@ -49,5 +57,6 @@ bool i3_ring_insert(struct i3_ring *r, const struct endpoint *client, unsigned s
 bool i3_ring_data(struct i3_ring *r, const struct endpoint *client, unsigned server,
                   const struct i3_id *id, const struct endpoint *receiver, const char *text);
 struct endpoint i3_ring_client(unsigned index);
+struct endpoint i3_ring_client6(unsigned index);
 
 #endif
