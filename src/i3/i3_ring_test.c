@@ -181,10 +181,63 @@ static void a_server_dies(void **state)
     i3_ring_free(r);
 }
 
+/* What a client does that is challenged: the same INSERT with that nonce. */
+static unsigned answer_challenges(struct i3_ring *r, const struct endpoint *client)
+{
+    unsigned count = 0;
+    for (struct tiny_datagram *d; (d = i3_ring_take(r, client)); free(d)) {
+        struct i3_packet p;
+        assert_int_equal(i3_packet_parse(d->bytes, d->size, &p), I3_FINE);
+        const struct i3_option *o = i3_packet_option(&p, I3_CHALLENGE);
+        if (!o)
+            continue;
+        struct i3_packet insert = {.flags = I3_OPTIONS | I3_FIRST_HOP,
+                                   .depth = 1,
+                                   .stack = &o->trigger.id,
+                                   .option_count = 2};
+        insert.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(client)};
+        insert.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = o->trigger};
+        i3_ring_send_packet(r, client, &r->server[0].at, &insert);
+        count++;
+    }
+    return count;
+}
+
+/* A receiver's limit holds wherever the trigger is. */
+static bool all_are_limited(const struct i3_ring *r)
+{
+    for (unsigned i = 0; i < r->servers; i++) {
+        struct i3_table_gauges g = i3_server_gauges(r->server[i].server);
+        if (g.limited != g.triggers)
+            return false;
+    }
+    return true;
+}
+
+static void limits_follow(void **state)
+{
+    struct i3_ring *r = formed(3, 12, secret);
+    struct endpoint bob = i3_ring_client(1);
+    for (unsigned k = 0; k < 30; k++) {
+        struct i3_trigger t = drawn(r, &bob);
+        t.flags |= I3_TRIGGER_LIMITED;
+        t.limit = (struct i3_bucket){.depth = 10, .rate = 10};
+        assert_true(i3_ring_insert(r, &bob, 0, &t));
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        i3_ring_add(r);
+        i3_ring_run(r, 3 * SECOND);
+    }
+    assert_true(i3_server_gauges(r->server[5].server).triggers > 0);
+    assert_true(all_are_limited(r));
+    i3_ring_free(r);
+}
+
 static void servers_come(void **state)
 {
     static struct i3_trigger t[60];
     struct i3_ring *r = formed(3, 9, secret);
+    struct endpoint bob = i3_ring_client(1);
     uint64_t handed = 0;
     insert_many(r, t, 60);
     for (unsigned i = 0; i < 5; i++) {
@@ -195,6 +248,37 @@ static void servers_come(void **state)
     for (unsigned i = 0; i < r->servers; i++)
         handed += i3_server_counters(r->server[i].server)->handed_over;
     assert_true(handed > 0);
+    i3_ring_free(r);
+
+    /* Without a secret the new one asks the client, once for each. */
+    r = formed(3, 10, NULL);
+    insert_many(r, t, 60);
+    answer_challenges(r, &bob);
+    i3_ring_add(r);
+    i3_ring_run(r, 3 * SECOND);
+    unsigned lost = lost_after(r, t, 60);
+    assert_true(lost > 0);
+    assert_int_equal(answer_challenges(r, &bob), lost);
+    i3_ring_run(r, SECOND);
+    assert_int_equal(lost_after(r, t, 60), 0);
+    i3_ring_free(r);
+}
+
+/* Successors that came after the trigger was inserted have its copy as well: no refresh is needed. */
+static void those_who_came_have_copies(void **state)
+{
+    static struct i3_trigger t[60];
+    struct i3_ring *r = formed(3, 11, secret);
+    insert_many(r, t, 60);
+    for (unsigned i = 0; i < 4; i++) {
+        i3_ring_add(r);
+        i3_ring_run(r, 3 * SECOND);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        i3_ring_kill(r, i);
+        i3_ring_run(r, 4 * SECOND);
+        assert_int_equal(lost_after(r, t, 60), 0);
+    }
     i3_ring_free(r);
 }
 
@@ -426,6 +510,8 @@ int main(void)
         cmocka_unit_test(push_back_between_servers),
         cmocka_unit_test(a_server_dies),
         cmocka_unit_test(servers_come),
+        cmocka_unit_test(limits_follow),
+        cmocka_unit_test(those_who_came_have_copies),
         cmocka_unit_test(behind_a_nat),
         cmocka_unit_test(captured_translation),
         cmocka_unit_test(captured_forwarding),

@@ -176,6 +176,22 @@ static void keep(struct i3_server *s, struct passage *p, const struct i3_trigger
     i3_copy_out(s, seen);
 }
 
+/* An INSERT that nobody sends: a server hands over what became ours.  In an open ring its nonce says nothing to us, so we
+ * ask the target, whose client inserts the trigger again.  The question is shorter than what it was caused by. */
+static void ask_target(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_packet question = {.flags = I3_OPTIONS, .option_count = 1};
+    bool is_long;
+    p->reply = t->target.at;
+    if (!i3_may_reply(s, p, &is_long))
+        return;
+    question.option[0].type = I3_CHALLENGE;
+    question.option[0].trigger = *t;
+    i3_nonce(s, t, true, question.option[0].trigger.nonce);
+    s->counters.challenged++;
+    i3_send(s, &p->reply, &question);
+}
+
 static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
 {
     return i3_table_find(s->table, seen) != NULL;
@@ -199,6 +215,10 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
         keep(s, p, &seen, proven);
         if (p->reply.ip.family && was_kept(s, &seen))
             answer(s, p, I3_ACK, t);
+        return;
+    }
+    if (!p->from && !p->reply.ip.family && t->target.type != I3_TO_STACK) {
+        ask_target(s, p, t);
         return;
     }
     i3_nonce(s, &seen, himself, shown.nonce);

@@ -2,10 +2,11 @@
  *
  * When a new predecessor takes a part of our range, what lay in it is sent there as INSERTs without a sender.  An original
  * takes them, since its nonces are no secret.  One of ours takes them in a ring with a secret, where all servers give the
- * same nonces; in an open ring its clients' next refresh does it (a challenge, and at most 20 s).
+ * same nonces; in an open ring it challenges the trigger's target, whose client inserts it again (i3_server_control.c).
  *
  * When we die nobody can hand over.  So in a ring with a secret each trigger goes to our successors too, as a COPY; they
- * keep it, and use it once they are responsible. */
+ * keep it, and use it once they are responsible.  When our successor is another one, or what is ours has grown, copies go
+ * out again. */
 #include <string.h>
 
 #include "i3/i3_server_internal.h"
@@ -75,33 +76,51 @@ static bool was_ours(const struct i3_server *s, const struct chord_id *key)
            (!chord_id_equal(&to, &zero) && chord_compare(&to, &all) <= 0);
 }
 
+/* As its client inserted it; with a nonce when all servers give the same ones. */
+static struct i3_trigger of_kept(struct i3_server *s, const struct i3_kept *k)
+{
+    struct i3_trigger t = {
+        .flags = k->flags, .id = k->id, .prefix = k->prefix, .target = k->target};
+    memcpy(t.key, k->key, I3_KEY);
+    if (k->limit)
+        t.limit = *i3_table_limit(k);
+    if (s->closed)
+        i3_nonce(s, &t, k->proven && t.target.type != I3_TO_STACK, t.nonce);
+    return t;
+}
+
 static void hand_over(struct i3_server *s, instant now, const struct i3_kept *k)
 {
     struct i3_packet p;
-    struct i3_trigger t = {
-        .flags = k->flags, .id = k->id, .prefix = k->prefix, .target = k->target};
+    struct i3_trigger t = of_kept(s, k);
     struct chord_id key = i3_ring_key(&k->id);
-    if (i3_server_owns(s, &k->id) || !was_ours(s, &key))
+    if (!was_ours(s, &key))
         return;
-    memcpy(t.key, k->key, I3_KEY);
-    if (s->closed) {
-        i3_nonce(s, &t, k->proven && t.target.type != I3_TO_STACK, t.nonce);
-    } else {
+    if (!s->closed) {
         if (t.target.type == I3_TO_IPV6 || t.flags)
             return; /* an original knows neither */
         i3_nonce_of_original(&t.target, t.nonce);
     }
-    t.flags &= (uint8_t)~I3_TRIGGER_LIMITED; /* its client's refresh brings the limit */
     make_insert(&t, &p);
     i3_give_to_ring(s, now, &p);
     s->counters.handed_over++;
+}
+
+static void follow(struct i3_server *s, instant now, const struct i3_kept *k)
+{
+    if (!i3_server_owns(s, &k->id)) {
+        hand_over(s, now, k);
+    } else if (s->closed) {
+        struct i3_trigger t = of_kept(s, k);
+        i3_copy_out(s, &t);
+    }
 }
 
 static void walk(struct i3_server *s, instant now)
 {
     const struct i3_kept *k = NULL;
     for (unsigned i = 0; i < WALK_MOST && (k = i3_table_walk(s->table)); i++)
-        hand_over(s, now, k);
+        follow(s, now, k);
     s->walked = now;
     if (k)
         return;

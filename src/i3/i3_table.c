@@ -368,6 +368,11 @@ const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const stru
     }
 }
 
+const struct i3_bucket *i3_table_limit(const struct i3_kept *kept)
+{
+    return &kept->limit->bucket;
+}
+
 bool i3_table_admits(const struct i3_kept *kept, instant now, size_t size)
 {
     struct i3_limit *l = kept->limit;

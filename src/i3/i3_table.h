@@ -51,6 +51,8 @@ const struct i3_kept *i3_table_find(const struct i3_table *t, const struct i3_tr
 void i3_table_remove(struct i3_table *t, const struct i3_kept *kept);
 /* The first trigger of the identifier that matches best, or NULL; what is over is taken out on the way. */
 const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const struct i3_id *id);
+/* What a trigger that has a limit lets through. */
+const struct i3_bucket *i3_table_limit(const struct i3_kept *kept);
 /* May `size` bytes go through it now? */
 bool i3_table_admits(const struct i3_kept *kept, instant now, size_t size);
 

@@ -2,7 +2,8 @@
  *
  *   WANTED --address or server known, or waited long enough--> INSERTING
  *   INSERTING --CHALLENGE--> again, with its nonce, to the server that challenged
- *             --ACK--> HELD, and again after 15 to 20 s (servers forget after 30)
+ *             --ACK--> HELD, and again after 15 to 20 s (servers forget after 30), or when a server that has become
+ *                      responsible challenges us, though not at once after the last time
  *             --2 s, six times--> PAUSED, 13 to 18 s, then from the start
  *
  * The first INSERT carries the nonce that was acknowledged last: an original's depends on the target only, so that saves
@@ -226,6 +227,11 @@ bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *o
     /* An acknowledgement repeats the nonce: who does not see our packets cannot. */
     bool asked = b && b->state == I3_BINDING_INSERTING &&
                  (challenge || !memcmp(b->trigger.nonce, option->trigger.nonce, I3_NONCE));
+    if (challenge && b && b->state == I3_BINDING_HELD && now - b->sent >= I3_ACK_TIMEOUT) {
+        /* Nothing of it is believed: our INSERT goes the usual way. */
+        i3_binding_refresh(c, now, b);
+        return true;
+    }
     if (!asked) {
         /* A second copy of the last one is nothing to speak of. */
         if (!b || b->state != I3_BINDING_HELD)

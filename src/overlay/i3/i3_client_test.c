@@ -458,6 +458,32 @@ static void forged_answers(void **state)
     stop();
 }
 
+/* A server that has become responsible challenges us: the usual INSERT goes the usual way, at most every two seconds, and
+ * what the challenge says is not believed before that. */
+static void a_new_server_challenges(void **state)
+{
+    start("127.0.0.1:5610", "127.0.0.1:10001", 0);
+    struct i3_binding *b = bind("E1");
+    said_to("127.0.0.1:5610");
+    replay("E2");
+    said_vector("E3");
+    replay("E4");
+    nothing_said();
+    pass(3 * SECOND);
+    for (unsigned i = 0; i < 5; i++)
+        replay_from("E2", "198.51.100.66:5610", NULL);
+    said_to("127.0.0.1:5610");
+    for (unsigned i = 1; i < 4; i++)
+        said_to("198.51.100.66:5610"); /* now it was asked: three of one INSERT are answered */
+    nothing_said();
+    assert_int_equal(b->state, I3_BINDING_INSERTING);
+    replay("E4");
+    assert_int_equal(b->state, I3_BINDING_HELD);
+    replay_from("E2", "198.51.100.66:5610", NULL);
+    nothing_said();
+    stop();
+}
+
 /* The responsible server is where the answer came from, whatever it says. */
 static void cache_address_is_not_believed(void **state)
 {
@@ -532,6 +558,7 @@ int main(void)
         cmocka_unit_test(bound_later),
         cmocka_unit_test(strangers_change_nothing),
         cmocka_unit_test(forged_answers),
+        cmocka_unit_test(a_new_server_challenges),
         cmocka_unit_test(cache_address_is_not_believed),
         cmocka_unit_test(seeds),
     };
