@@ -90,7 +90,8 @@ static void make_keys(struct i3_server *s, const struct i3_server_settings *sett
     crypto_wipe(own, sizeof own);
     entropy_fill(settings->entropy, s->index_key, sizeof s->index_key);
     limit_sources_init(&s->clients, settings->entropy);
-    limit_sources_init(&s->replies, settings->entropy);
+    limit_sources_init(&s->replies[0], settings->entropy);
+    limit_sources_init(&s->replies[1], settings->entropy);
     limit_sources_init(&s->unwanted, settings->entropy);
 }
 

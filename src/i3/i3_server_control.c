@@ -7,7 +7,8 @@
  * remove a proven trigger, and who binds other people's addresses gets one copy per packet and no more (i3_table_put()).
  *
  * Replies.  CHALLENGE with CACHE_ADDRESS is a little longer than the INSERT that it answers: one address is sent
- * REPLIES_LONG of these a second, then CHALLENGE alone, which is shorter; then nothing. */
+ * REPLIES_LONG of these a second, then CHALLENGE alone, which is shorter; then nothing.  What somebody else asked for, who
+ * named this address as SENDER, is counted apart: a stranger cannot use up what a client may ask for itself. */
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -48,12 +49,14 @@ void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE]
 
 bool i3_may_reply(struct i3_server *s, const struct passage *p, bool *ret_long)
 {
+    bool asks_himself = p->from && ip_address_equal(&p->from->ip, &p->reply.ip);
+    struct limit_sources *replies = &s->replies[asks_himself];
     /* One counter for both: the short ones begin where the long ones end. */
-    if (!limit_source_admits(&s->replies, p->now, &p->reply.ip, REPLIES_SHORT)) {
+    if (!limit_source_admits(replies, p->now, &p->reply.ip, REPLIES_SHORT)) {
         i3_drop(s, I3_DROP_REPLY_LIMIT);
         return false;
     }
-    *ret_long = limit_source_used(&s->replies, &p->reply.ip) <= REPLIES_LONG;
+    *ret_long = limit_source_used(replies, &p->reply.ip) <= REPLIES_LONG;
     return true;
 }
 

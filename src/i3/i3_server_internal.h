@@ -54,7 +54,8 @@ struct i3_server {
     struct i3_table *table;
     struct crypto_hmac_key nonce_key, route_key;
     unsigned requests;
-    struct limit_sources clients, replies, unwanted;
+    struct limit_sources clients, unwanted;
+    struct limit_sources replies[2]; /* to somebody else than who asks, and to who asks */
     struct route *route;
     unsigned routes;
     struct back back[BACKS];

@@ -236,21 +236,36 @@ static void refresh(struct i3_table *t, instant now, struct piece *p)
     order_last(t, p);
 }
 
-static void set_limit(struct piece *p, instant now, const struct i3_trigger *trigger)
+static bool same_bucket(const struct i3_bucket *a, const struct i3_bucket *b)
 {
-    if (!(trigger->flags & I3_TRIGGER_LIMITED) || trigger->target.type == I3_TO_STACK)
-        return;
-    p->kept.limit = base_calloc(1, sizeof *p->kept.limit);
-    *p->kept.limit = (struct i3_limit){
-        .bucket = trigger->limit, .tokens = (uint64_t)trigger->limit.depth * SECOND, .filled = now};
+    return a->unit == b->unit && a->depth == b->depth && a->rate == b->rate;
 }
 
-static void fill(struct piece *p, instant now, const struct i3_trigger *trigger, bool proven)
+/* A limit that stays the same keeps its tokens: refreshing does not fill it. */
+static void set_limit(struct i3_table *t, struct piece *p, instant now,
+                      const struct i3_trigger *trigger)
+{
+    struct i3_kept *k = &p->kept;
+    bool wanted = trigger->flags & I3_TRIGGER_LIMITED && trigger->target.type != I3_TO_STACK;
+    if (wanted && k->limit && same_bucket(&k->limit->bucket, &trigger->limit))
+        return;
+    t->limited -= k->limit != NULL;
+    t->limited += wanted;
+    free(k->limit);
+    k->limit = wanted ? base_calloc(1, sizeof *k->limit) : NULL;
+    k->flags = trigger->flags;
+    if (wanted)
+        *k->limit = (struct i3_limit){.bucket = trigger->limit,
+                                      .tokens = (uint64_t)trigger->limit.depth * SECOND,
+                                      .filled = now};
+}
+
+static void fill(struct i3_table *t, struct piece *p, instant now, const struct i3_trigger *trigger,
+                 bool proven)
 {
     struct i3_kept *k = &p->kept;
     k->id = trigger->id;
     k->prefix = trigger->prefix;
-    k->flags = trigger->flags;
     k->proven = proven;
     k->target = trigger->target;
     memcpy(k->key, trigger->key, I3_KEY);
@@ -258,8 +273,9 @@ static void fill(struct piece *p, instant now, const struct i3_trigger *trigger,
         struct i3_id *stack = base_calloc(k->target.depth, sizeof *stack);
         memcpy(stack, trigger->target.stack, k->target.depth * sizeof *stack);
         k->target.stack = stack;
+        t->chains++;
     }
-    set_limit(p, now, trigger);
+    set_limit(t, p, now, trigger);
 }
 
 /* May this identifier have one more trigger? */
@@ -286,6 +302,8 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
     for (struct piece *p = same; p; p = (struct piece *)p->kept.next) {
         last = p;
         if (i3_address_equal(&p->kept.target, &trigger->target)) {
+            if (proven || !p->kept.proven)
+                set_limit(t, p, now, trigger);
             p->kept.proven |= proven;
             refresh(t, now, p);
             return I3_KEPT_AGAIN;
@@ -300,9 +318,7 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
     if (result != I3_KEPT_NEW)
         return result;
     struct piece *p = piece_take(t);
-    fill(p, now, trigger, proven);
-    t->chains += p->kept.target.type == I3_TO_STACK;
-    t->limited += p->kept.limit != NULL;
+    fill(t, p, now, trigger, proven);
     if (last) {
         last->kept.next = &p->kept;
     } else if (!link_identifier(t, p)) {
@@ -370,7 +386,7 @@ const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const stru
 
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept)
 {
-    return &kept->limit->bucket;
+    return kept->limit ? &kept->limit->bucket : NULL;
 }
 
 bool i3_table_admits(const struct i3_kept *kept, instant now, size_t size)

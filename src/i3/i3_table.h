@@ -43,7 +43,8 @@ struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifeti
 void i3_table_free(struct i3_table *t); /* accepts NULL */
 
 /* `client`: whose count it goes on, none when NULL; `proven` as in struct i3_kept.  Of triggers whose target has shown
- * nothing an identifier has one at most: who binds other people's addresses gains no copies by it. */
+ * nothing an identifier has one at most: who binds other people's addresses gains no copies by it.  The limit of a trigger
+ * that is there becomes the new one's (or none), but for a proven one only when this is proven too. */
 enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i3_trigger *trigger,
                                  const struct ip_address *client, bool proven);
 /* The trigger with this id and target, or NULL. */
@@ -51,7 +52,7 @@ const struct i3_kept *i3_table_find(const struct i3_table *t, const struct i3_tr
 void i3_table_remove(struct i3_table *t, const struct i3_kept *kept);
 /* The first trigger of the identifier that matches best, or NULL; what is over is taken out on the way. */
 const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const struct i3_id *id);
-/* What a trigger that has a limit lets through. */
+/* What it lets through; NULL: everything. */
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept);
 /* May `size` bytes go through it now? */
 bool i3_table_admits(const struct i3_kept *kept, instant now, size_t size);

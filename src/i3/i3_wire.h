@@ -144,9 +144,8 @@ bool i3_address_equal(const struct i3_address *a, const struct i3_address *b);
 bool i3_trigger_same(const struct i3_trigger *a, const struct i3_trigger *b);
 
 /* Hello: how programs of ours know each other without an option that an original would die of.  A
- * client of ours puts one into the nonce of its first INSERT (where an original has stray memory);
- * a server of ours puts one into the nonce of CACHE_ADDRESS (where an original has stray memory
- * too, and which its client ignores), and into the reply to a ping.  I3_CAN_IPV6 is about the address that the hello comes
+ * server of ours puts one into the nonce of CACHE_ADDRESS (where an original has stray memory,
+ * and which its client ignores), and into the reply to a ping.  I3_CAN_IPV6 is about the address that the hello comes
  * from: SENDER and targets may be IPv6 in what is sent there. */
 enum i3_ability { I3_CAN_IPV6 = 1, I3_CAN_LIMIT = 2, I3_CAN_PING = 4 };
 void i3_hello_write(uint8_t abilities, uint8_t nonce[I3_NONCE]);

@@ -55,6 +55,13 @@ class Config(Case):
     def test_options_of_a_module_are_checked(self):
         file = self.write("ocala.yaml", GOOD + "    options: {frobnicate: 1}\n")
         self.expect(self.check("--no-files", file), 78, complains=f"{file}:5:15: ")
+        servers = "servers: '192.0.2.1:5610'"
+        i3 = GOOD.replace("east.ip", "east.i3")
+        for limit in ("0", "1000001", "many", "'-5'"):
+            file = self.write("ocala.yaml", i3 + f"    options: {{{servers}, limit: {limit}}}\n")
+            self.expect(self.check("--no-files", file), 78, complains="a number from 1 to 1000000")
+        file = self.write("ocala.yaml", i3 + f"    options: {{{servers}, limit: 2000}}\n")
+        self.expect(self.check("--no-files", file), 0, "is in order.")
 
     def test_options_that_do_not_fit_together(self):
         head = "name: a\noverlays:\n  - instance: lab.i3\n"

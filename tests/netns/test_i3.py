@@ -54,6 +54,50 @@ def programs_by_a_ring():
         assert metric(net.alpha, "i3.inserts") >= 3
 
 
+def name_id(frames):
+    """The identifier of the first trigger that asks for 192 matching bits, as those of names do."""
+    for frame in frames:
+        packet = frame[42:]
+        if packet[:1] == b"\x10" and len(packet) > 90 and packet[2] == 1 and packet[37] == 1 and packet[45] == 2 \
+                and packet[79:81] == b"\0\xc0":
+            return packet[3:35]
+    raise AssertionError("no INSERT of a name was seen")
+
+
+def server_metrics(machine):
+    done = machine.run([program("ocala"), "--socket", machine.file("i3-control"), "--json", "metrics"], check=True)
+    return json.loads(done.stdout)["metrics"]
+
+
+@case
+def a_name_with_a_limit():
+    """beta's name lets 200 packets a second through: a flood stays at the server, and connections do not notice"""
+    with network(servers={"s1": "10.1.0.11"}, options={"beta": {"limit": "200"}}, hosts=("alpha", "beta", "gamma")) as net:
+        seen = net.beta.capture("eth0")
+        everybody_up(net, "alpha", "beta")
+        net.beta.serve()
+        assert net.alpha.ping(NAME)
+        await_way(net.alpha, NAME, "by private identifier")
+        wait_until(lambda: " for 200 packets a second" in about(net.beta), 20, lambda: about(net.beta))
+        s1 = net.servers["s1"]
+        assert server_metrics(s1)["i3_server.limited"] == 1
+        flood = b"\x10\x30\x01" + name_id(seen.frames()) + b"\0\2" + b"flood"
+        path = net.gamma.write("flood", flood.hex() + "\n")
+        before = server_metrics(s1)
+        at_beta = net.beta.capture("eth0")
+        with open(path) as lines:
+            blast = net.gamma.start([program("ocala-blast"), "10.1.0.11", "5610", "5", "4000"], stdin=lines)
+        while blast.running():
+            assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        through = sum(frame.endswith(b"flood") for frame in at_beta.frames())
+        dropped = server_metrics(s1)["i3_server.drop.trigger-limit"] - before["i3_server.drop.trigger-limit"]
+        assert dropped > 1000 and dropped > 2 * through, f"{dropped} dropped, {through} came through"
+        assert 0 < through < 200 * 10, f"{through} came through"
+        # The limit does not keep a newcomer away once the flood is over.
+        net.alpha.again()
+        assert net.alpha.ping(NAME)
+
+
 @case
 def nobody_is_nxdomain():
     """a name that nobody has inserted is NXDOMAIN, in words"""

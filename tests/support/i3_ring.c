@@ -11,6 +11,8 @@ struct i3_ring *i3_ring_new(uint64_t seed, const uint8_t *secret)
     tiny_net_init(&r->net, seed);
     r->net.delay = 5 * MILLISECOND;
     r->secret = secret;
+    r->triggers = 10000;
+    r->requests = 1000;
     r->now = SECOND;
     return r;
 }
@@ -75,8 +77,9 @@ struct i3_server *i3_ring_add_speaking(struct i3_ring *r, enum i3_ring_speech sp
     place(s, r->servers, speech);
     struct i3_server_settings settings = {.at = s->at,
                                           .also = s->also,
-                                          .triggers = 10000,
-                                          .requests = 1000,
+                                          .triggers = r->triggers,
+                                          .per_client = r->per_client,
+                                          .requests = r->requests,
                                           .routes = 256,
                                           .outbox = 256 * 1024,
                                           .entropy = &s->random.entropy};

@@ -22,7 +22,8 @@ struct i3_ring_server {
 struct i3_ring {
     struct tiny_net net;
     instant now;
-    const uint8_t *secret; /* 32 bytes, or NULL */
+    const uint8_t *secret;                   /* 32 bytes, or NULL */
+    unsigned triggers, per_client, requests; /* limits of servers that are added: i3_server.h */
     struct i3_ring_server server[I3_RING_SERVERS];
     unsigned servers;
     struct tiny_datagram **inbox; /* what came to addresses that are no server's, in order */

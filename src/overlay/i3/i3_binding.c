@@ -6,6 +6,9 @@
  *                      responsible challenges us, though not at once after the last time
  *             --2 s, six times--> PAUSED, 13 to 18 s, then from the start
  *
+ * A limit goes only straight to a server that has said with its last answer that it knows limits: an original reads the
+ * packet wrongly.  So the first INSERT is always without.
+ *
  * The first INSERT carries the nonce that was acknowledged last: an original's depends on the target only, so that saves
  * the challenge.  When nobody answers, the next try goes by another server. */
 #include <stdlib.h>
@@ -19,7 +22,9 @@
 #define ADDRESS_PATIENCE (600 * MILLISECOND) /* waiting to be told our own address */
 #define PAUSE            (13 * SECOND)
 #define PAUSE_SPAN       (5 * SECOND)
-#define CHALLENGES_MAX   3 /* answered for one INSERT of ours */
+#define LIMIT_BURST      8  /* of a second's packets may come at once: an eighth, */
+#define LIMIT_LEAST      16 /* and as many anyway */
+#define CHALLENGES_MAX   3  /* answered for one INSERT of ours */
 
 static instant by_chance(struct i3_client *c, instant least, instant span)
 {
@@ -49,6 +54,13 @@ static void transmit(struct i3_client *c, instant now, struct i3_binding *b)
 {
     struct i3_option insert = {.type = I3_INSERT, .trigger = b->trigger};
     b->sent = now;
+    b->limited = b->limit && b->at_limits && endpoint_equal(&b->via, &b->at);
+    if (b->limited) {
+        uint32_t burst = b->limit / LIMIT_BURST;
+        insert.trigger.flags |= I3_TRIGGER_LIMITED;
+        insert.trigger.limit = (struct i3_bucket){
+            .depth = burst > LIMIT_LEAST ? burst : LIMIT_LEAST, .rate = b->limit};
+    }
     i3_client_send(c, &b->via, &b->trigger.id, &insert, false);
 }
 
@@ -167,10 +179,11 @@ static struct i3_binding *meant(const struct i3_client *c, const struct i3_trigg
     return NULL;
 }
 
-static void answered(struct i3_client *c, struct i3_binding *b, const struct endpoint *responsible)
+static void answered(struct i3_client *c, struct i3_binding *b, const struct i3_answerer *by)
 {
     i3_client_answered(c, &b->via);
-    b->at = *responsible;
+    b->at = by->responsible;
+    b->at_limits = by->abilities & I3_CAN_LIMIT;
 }
 
 static void held(struct i3_client *c, instant now, struct i3_binding *b)
@@ -184,43 +197,42 @@ static void held(struct i3_client *c, instant now, struct i3_binding *b)
         memcpy(c->nonce, b->trigger.nonce, I3_NONCE);
         c->nonce_known = true;
     }
-    set_due(c, b, by_chance(c, now + I3_REFRESH, I3_REFRESH_SPAN));
+    bool unlimited = b->limit && b->at_limits && !b->limited; /* it can, and was not told yet */
+    set_due(c, b, unlimited ? now : by_chance(c, now + I3_REFRESH, I3_REFRESH_SPAN));
     i3_client_say(c, I3_EVENT_HELD, &b->trigger.id);
     if (b == c->checked)
         i3_checks_begin(c, now);
 }
 
 /* The one that spoke, and the one that it named. */
-static void distrust_both(struct i3_client *c, instant now, const struct endpoint *responsible,
-                          const struct endpoint *from)
+static void distrust_both(struct i3_client *c, instant now, const struct i3_answerer *by)
 {
-    i3_client_distrust(c, now, from);
-    if (!endpoint_equal(from, responsible))
-        i3_client_distrust(c, now, responsible);
+    i3_client_distrust(c, now, &by->from);
+    if (!endpoint_equal(&by->from, &by->responsible))
+        i3_client_distrust(c, now, &by->responsible);
 }
 
 static bool challenged(struct i3_client *c, instant now, struct i3_binding *b,
-                       const struct i3_trigger *t, const struct endpoint *responsible,
-                       const struct endpoint *from)
+                       const struct i3_trigger *t, const struct i3_answerer *by)
 {
     if (b->challenges >= CHALLENGES_MAX) {
         i3_client_count(c, I3_COUNT_CHALLENGE_FLOOD);
-        distrust_both(c, now, responsible, from);
+        distrust_both(c, now, by);
         return true;
     }
     i3_client_count(c, I3_COUNT_CHALLENGES);
     b->challenges++;
-    answered(c, b, responsible);
+    answered(c, b, by);
     memcpy(b->trigger.nonce, t->nonce, I3_NONCE);
     b->state = I3_BINDING_INSERTING;
-    b->via = *responsible;
+    b->via = b->at;
     transmit(c, now, b);
     set_due(c, b, now + I3_ACK_TIMEOUT);
     return true;
 }
 
 bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
-                     const struct endpoint *responsible, const struct endpoint *from)
+                     const struct i3_answerer *by)
 {
     struct i3_binding *b = meant(c, &option->trigger);
     bool challenge = option->type == I3_CHALLENGE;
@@ -239,15 +251,15 @@ bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *o
         return false;
     }
     if (challenge)
-        return challenged(c, now, b, &option->trigger, responsible, from);
+        return challenged(c, now, b, &option->trigger, by);
     if (option->type == I3_ACK) {
-        answered(c, b, responsible);
-        b->teller = *from;
+        answered(c, b, by);
+        b->teller = by->from;
         held(c, now, b);
     } else {
         i3_client_count(c, I3_COUNT_CONSTRAINT);
         b->refused = true;
-        distrust_both(c, now, responsible, from); /* what we insert keeps the constraints */
+        distrust_both(c, now, by); /* what we insert keeps the constraints */
     }
     return true;
 }

@@ -14,6 +14,8 @@
  *     and somebody says there is no trigger
  *   routed failed while the holder delivers    who was to lead there is distrusted
  *
+ * What goes to a trigger with a limit may be lost because somebody floods it, so nobody is distrusted for that.
+ *
  * Whom we distrust is used only when there is nobody else, and what he told us is asked again elsewhere.  That ends with the
  * first packet that comes back through him, or after a minute without a check.
  *
@@ -104,7 +106,11 @@ static void add(struct i3_client *c, const struct endpoint *by, const struct i3_
     if (!by->ip.family || c->checks == I3_CHECKS_MAX || check_by(c, by))
         return;
     struct i3_check *k = &c->check[c->checks++];
-    *k = (struct i3_check){.by = *by, .holder = b->at, .teller = b->teller, .id = b->trigger.id};
+    *k = (struct i3_check){.by = *by,
+                           .holder = b->at,
+                           .teller = b->teller,
+                           .id = b->trigger.id,
+                           .limited = b->limited};
     entropy_fill(c->entropy, k->token.bytes, I3_ID);
 }
 
@@ -174,6 +180,8 @@ static bool holder_is_alone(const struct i3_client *c)
 static bool is_at_fault(const struct i3_client *c, const struct i3_check *k, bool alone)
 {
     bool routed = !is_straight(k), first = k == &c->check[0];
+    if (k->limited)
+        return false;
     if (alone)
         return first || (!routed && !holder_delivers(c, &k->holder));
     return routed ? !k->delivered && holder_delivers(c, &k->holder)

@@ -408,22 +408,30 @@ static void not_present_told(struct i3_client *c, const struct arrival *from,
         i3_client_count(c, I3_COUNT_STRANGE_NOT_PRESENT);
 }
 
+/* What a server can do it says where it says that it is responsible. */
+static uint8_t abilities_in(const struct i3_option *cache)
+{
+    return cache ? i3_hello_read(cache->trigger.nonce) : 0;
+}
+
 static void control(struct i3_client *c, instant now, const struct arrival *from,
                     const struct i3_packet *p)
 {
     const struct i3_option *forced = i3_packet_option(p, I3_FORCE_CACHE_ADDRESS);
-    struct endpoint responsible = from->remote;
+    struct i3_answerer by = {from->remote, from->remote,
+                             abilities_in(i3_packet_option(p, I3_CACHE_ADDRESS))};
     bool with_binding = false, anything = false;
     /* Whoever did not answer there once is not spoken to again because somebody names it. */
     if (forced && forced->trigger.target.type == I3_TO_IPV4 &&
         !i3_client_distrusts(c, now, &forced->trigger.target.at)) {
-        responsible = forced->trigger.target.at;
+        by.responsible = forced->trigger.target.at;
+        by.abilities = abilities_in(forced);
         c->behind_nat = true;
     }
     for (unsigned i = 0; i < p->option_count; i++) {
         const struct i3_option *o = &p->option[i];
         if (o->type == I3_CHALLENGE || o->type == I3_ACK || o->type == I3_CONSTRAINT_FAILED) {
-            with_binding |= i3_binding_told(c, now, o, &responsible, &from->remote);
+            with_binding |= i3_binding_told(c, now, o, &by);
             anything = true;
             if (with_binding)
                 learn_self(c, now, from);

@@ -121,6 +121,9 @@ struct i3_binding {
     struct endpoint at;     /* of the responsible server, family 0: not known     */
     struct endpoint via;    /* whom the last INSERT was sent to                   */
     struct endpoint teller; /* who acknowledged it; not `at` behind a NAT         */
+    uint32_t limit;         /* packets a second that it is to let through, 0: all */
+    bool at_limits;         /* `at` has said that it knows limits                 */
+    bool limited;           /* the last INSERT carried the limit                  */
     bool refused;           /* a server says that the constraint does not hold    */
     bool acknowledged;      /* was held at least once                             */
     struct i3_binding *prev, *next;
@@ -133,6 +136,7 @@ struct i3_check {
     struct endpoint teller; /* the one that said so                              */
     struct i3_id id, token;
     bool delivered;
+    bool limited; /* it goes to a trigger that does not let everything through */
 };
 
 struct i3_distrust {
@@ -304,9 +308,15 @@ void i3_binding_refresh(struct i3_client *c, instant now, struct i3_binding *b);
 /* Tells the servers that it goes. */
 void i3_binding_retract(struct i3_client *c, struct i3_binding *b);
 struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id *id);
+/* Who answers an INSERT. */
+struct i3_answerer {
+    struct endpoint responsible; /* the server that keeps the trigger             */
+    struct endpoint from;        /* the same, or the one that passes it on by NAT */
+    uint8_t abilities;           /* that it says it has: enum i3_ability          */
+};
 /* CHALLENGE, ACK, CONSTRAINT_FAILED.  True: it was ours and asked for. */
 bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *option,
-                     const struct endpoint *responsible, const struct endpoint *from);
+                     const struct i3_answerer *by);
 instant i3_bindings_advance(struct i3_client *c, instant now);
 /* What this server acknowledged, or was asked for, is inserted by another one. */
 void i3_bindings_distrust(struct i3_client *c, instant now, const struct endpoint *server);

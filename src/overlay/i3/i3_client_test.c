@@ -120,12 +120,13 @@ static struct i3_binding *bind(const char *tag)
 
 /* ---- the original, replayed ---- */
 
-/* E1 to E4, E15, E16: inserted, challenged, acknowledged, refreshed, removed, byte for byte. */
-static void as_the_original_saw_it(void **state)
+/* E1 to E4, E15, E16: inserted, challenged, acknowledged, refreshed, removed, byte for byte; `limit` or not. */
+static void life_at_an_original(uint32_t limit)
 {
     struct i3_vector first = i3_vector("E1");
     start("127.0.0.1:5610", "127.0.0.1:10001", 0);
     struct i3_binding *b = bind("E1");
+    b->limit = limit;
     const struct i3_datagram *d = said_to("127.0.0.1:5610");
     assert_int_equal(d->size, first.size);
     memset(first.bytes + 81, 0, I3_NONCE); /* where the original has stray memory */
@@ -144,6 +145,12 @@ static void as_the_original_saw_it(void **state)
     i3_binding_remove(&client, b);
     said_vector("E16");
     stop();
+}
+
+static void as_the_original_saw_it(void **state)
+{
+    life_at_an_original(0);
+    life_at_an_original(2000); /* of which an original sees nothing */
 }
 
 /* What is known of the nonce saves the next challenge. */

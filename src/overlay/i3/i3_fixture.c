@@ -371,6 +371,12 @@ uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter)
     return i3_of(h->overlay)->client.counter[counter];
 }
 
+void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
+              const void *bytes, size_t size)
+{
+    fly(l, from, to, bytes, size);
+}
+
 void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t size)
 {
     struct lab_flight *f = base_calloc(1, sizeof *f + size);

@@ -98,6 +98,9 @@ void lab_data(struct lab_host *h, uint32_t tunnel);
 void lab_move(struct lab_host *h, const char *address);
 struct i3_tunnel *lab_tunnel(struct lab_host *h, uint32_t tunnel);
 uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter);
+/* A datagram of somebody else, over the network. */
+void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
+              const void *bytes, size_t size);
 /* A datagram out of nowhere. */
 void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t size);
 

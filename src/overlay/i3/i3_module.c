@@ -15,6 +15,7 @@
 #define MTU_DEFAULT     1500
 #define SAMPLES_DEFAULT 8
 #define RESAMPLE        (5 * MINUTE)
+#define LIMIT_MOST      1000000
 
 /* ---- settings ---- */
 
@@ -71,6 +72,12 @@ static bool sample_valid(const char *value)
     return overlay_option_number(value, 0, I3_SAMPLES_MAX, &samples);
 }
 
+static bool limit_valid(const char *value)
+{
+    uint32_t limit;
+    return overlay_option_number(value, 1, LIMIT_MOST, &limit);
+}
+
 static bool resample_valid(const char *value)
 {
     instant span;
@@ -112,6 +119,9 @@ static const struct overlay_schema i3_schema[] = {
      suffix_valid},
     {"middlebox", "the name of a host of this instance",
      "everything sent to this host's private identifiers passes there first", host_valid},
+    {"limit", "a number from 1 to 1000000",
+     "packets a second that servers of ours pass on to this host's name; all unless given",
+     limit_valid},
     {"mtu", "a number from 1280 to 65535", "MTU of the underlay; 1500 unless given", mtu_valid},
     {NULL, NULL, NULL, NULL}};
 
@@ -128,7 +138,7 @@ static uint32_t option_number(const struct overlay_settings *s, const char *key,
     const char *value = option(s, key);
     uint32_t result = otherwise;
     if (value)
-        overlay_option_number(value, 0, UINT16_MAX, &result);
+        overlay_option_number(value, 0, LIMIT_MOST, &result);
     return result;
 }
 
@@ -169,6 +179,7 @@ static void read_settings(struct i3 *m)
                *middlebox = option(s, "middlebox");
     m->keyed = names_keyed(s);
     m->mtu = (uint16_t)option_number(s, "mtu", MTU_DEFAULT);
+    m->limit = option_number(s, "limit", 0);
     m->suffix_size = 0;
     if (suffix)
         suffix_parse(suffix, m->suffix, &m->suffix_size);
@@ -437,6 +448,10 @@ static void add_binding(struct text *t, const struct i3_binding *b)
     else
         text_add(t, b->refused ? " refused" : " not inserted");
     add_rtt(t, b->rtt);
+    if (b->limit && b->limited)
+        text_add(t, " for %u packets a second", b->limit);
+    else if (b->limit)
+        text_add(t, " without its limit, which that server does not know");
 }
 
 static void module_describe(const struct overlay *o, struct text *t)

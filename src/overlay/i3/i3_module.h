@@ -108,8 +108,9 @@ struct i3 {
     struct i3_binding *name[I3_NAMES]; /* our own public triggers */
     struct i3_tunnel *tunnels, *queue;
     uint16_t mtu;
-    bool allow; /* shortcuts                                 */
-    bool keyed; /* names: who lacks the secret cannot compute their identifiers */
+    uint32_t limit; /* packets a second to each of our names, 0: all */
+    bool allow;     /* shortcuts                                 */
+    bool keyed;     /* names: who lacks the secret cannot compute their identifiers */
     bool has_middlebox;
     struct i3_id middlebox;
     uint8_t suffix[8]; /* of our own name's identifier, and of those we look for */

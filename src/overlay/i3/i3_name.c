@@ -47,6 +47,8 @@ void i3_names_insert(struct i3 *m, instant now)
             entropy_fill(m->client.entropy, id.bytes + I3_ID - 8 + m->suffix_size,
                          8 - m->suffix_size);
         m->name[i] = i3_binding_add(&m->client, now, &id, key, I3_PREFIX_NAME, NULL, 0);
+        if (m->name[i])
+            m->name[i]->limit = m->limit;
     }
     m->client.checked = m->name[0];
 }

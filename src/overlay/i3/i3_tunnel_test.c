@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "i3/i3_server.h"
 #include "overlay/i3/i3_fixture.h"
 
 static struct lab *lab;
@@ -322,6 +323,93 @@ static void bad_link_messages(void **state)
     lab_free(lab);
 }
 
+/* ---- a limit on the name ---- */
+
+static uint64_t at_servers(enum i3_drop reason)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < lab->servers; i++)
+        sum += i3_server_counters(lab->server[i].server)->drops[reason];
+    return sum;
+}
+
+static uint64_t delivered(void)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < lab->servers; i++)
+        sum += i3_server_counters(lab->server[i].server)->delivered;
+    return sum;
+}
+
+static unsigned limited(void)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < lab->servers; i++)
+        if (!lab->server[i].dead)
+            sum += (unsigned)i3_server_gauges(lab->server[i].server).limited;
+    return sum;
+}
+
+static bool beta_is_limited(struct lab_host *h)
+{
+    return limited() == 1;
+}
+
+/* A stranger sends data to beta's name, 1000 packets a second; how many came through. */
+static unsigned flood_name(unsigned seconds)
+{
+    static const struct endpoint stranger = {.ip = {.family = 4, .bytes = {10, 6, 6, 6}},
+                                             .port = 9};
+    struct i3_packet p = {.flags = I3_DATA | I3_OPTIONS, .depth = 1};
+    struct i3_id id;
+    uint8_t key[I3_KEY], bytes[256];
+    i3_name_id(i3_of(beta->overlay), 0, "beta", &id, key);
+    p.stack = &id;
+    size_t size = i3_packet_write(&p, bytes, sizeof bytes);
+    uint64_t before = delivered();
+    for (unsigned i = 0; i < seconds * 1000; i++) {
+        lab_send(lab, &stranger, &lab->server[0].at, bytes, size);
+        lab_run(lab, MILLISECOND);
+    }
+    lab_run(lab, 200 * MILLISECOND);
+    return (unsigned)(delivered() - before);
+}
+
+/* The name's trigger lets through what was asked for; tunnels that stand do not notice.  After the responsible server
+ * died the next one learns of the limit, and no server is ever sent one that it did not say it knows. */
+static void limit_on_the_name(void **state)
+{
+    for (unsigned servers = 1; servers <= 4; servers += 3) {
+        lab = lab_new(servers, 3);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "limit", "100", NULL);
+        assert_true(lab_until(lab, 3 * SECOND, beta_is_limited, NULL));
+        lab_open(alpha, "beta");
+        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        unsigned through = flood_name(1);
+        assert_in_range(through, 100,
+                        130); /* a second of it, what may come at once, and triggers' own */
+        assert_true(at_servers(I3_DROP_TRIGGER_LIMIT) >= 870);
+        assert_int_equal(exchange(10), 20);
+        /* Refreshed, and still limited; that checks of the trigger are lost in the flood says nothing about servers. */
+        assert_in_range(flood_name(30), 3000, 3300);
+        assert_int_equal(exchange(10), 20);
+        assert_int_equal(lab_counter(beta, I3_COUNT_DISTRUSTED), 0);
+        lab_run(lab, MINUTE);
+        assert_int_equal(limited(), 1);
+        for (unsigned i = 0; servers > 1 && i < servers; i++)
+            lab->server[i].dead = i3_server_gauges(lab->server[i].server).limited > 0;
+        assert_true(lab_until(lab, MINUTE, beta_is_limited, NULL));
+        assert_int_equal(at_servers(I3_DROP_OURS_ONLY), 0);
+        struct text t;
+        char about[1024];
+        text_begin(&t, about, sizeof about);
+        beta->overlay->class->describe(beta->overlay, &t);
+        assert_non_null(strstr(about, " for 100 packets a second"));
+        lab_free(lab);
+    }
+}
+
 /* ---- the stolen trigger ---- */
 
 /* Who has the name's trigger too gets copies of handshakes, and nothing else: what comes back to alpha decides. */
@@ -352,7 +440,7 @@ int main(void)
         cmocka_unit_test(host_moves),         cmocka_unit_test(neighbour_restarts),
         cmocka_unit_test(shortcut),           cmocka_unit_test(behind_nat),
         cmocka_unit_test(shortcut_lie),       cmocka_unit_test(bad_link_messages),
-        cmocka_unit_test(stolen_trigger),
+        cmocka_unit_test(limit_on_the_name),  cmocka_unit_test(stolen_trigger),
     };
     return cmocka_run_group_tests_name("overlay_i3_tunnel", tests, NULL, NULL);
 }
