@@ -56,6 +56,7 @@ struct chord *chord_new(const struct chord_settings *s, instant now)
     if (s->secret)
         make_key(s->secret, &c->secret);
     c->per_address = s->per_address;
+    c->fits = s->fits;
     c->entropy = s->entropy;
     c->begun = now;
     c->tick = now; /* the first question leaves at once */
@@ -267,6 +268,10 @@ static bool route(struct chord *c, instant now, struct chord_message *m, struct 
     }
     if (c->closed && !m->hops--) {
         chord_drop(c, CHORD_DROP_HOPS);
+        return false;
+    }
+    if (!c->closed && c->fits && !c->fits(m->payload, m->payload_size)) {
+        chord_drop(c, CHORD_DROP_UNFIT);
         return false;
     }
     if (!c->closed && goes_in_circles(c, now, m)) {

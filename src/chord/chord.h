@@ -41,7 +41,8 @@
     X(SILENT, "silent", "no node that it was sent to has shown that it lives")                     \
     X(HOPS, "hops", "it crossed too many servers")                                                 \
     X(TOO_BIG, "too-big", "larger than a datagram of the ring")                                    \
-    X(FAMILY, "family", "an address of a family that this node does not speak")
+    X(FAMILY, "family", "an address of a family that this node does not speak")                    \
+    X(UNFIT, "unfit", "a payload that other nodes may not survive")
 
 enum chord_drop {
 #define CHORD_DROP_ENUM(id, name, text) CHORD_DROP_##id,
@@ -61,6 +62,8 @@ struct chord_settings {
     unsigned per_address;  /* nodes taken in from one IP address; 0: no limit            */
     size_t outbox;         /* bytes of datagrams that may wait to be pulled              */
     size_t held;           /* bytes of messages kept until the next node answers; 0: none */
+    /* May the payload of somebody's ROUTE be passed on in an open ring?  NULL: any.            */
+    bool (*fits)(const void *payload, size_t size);
     struct entropy *entropy;
 };
 

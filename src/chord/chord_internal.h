@@ -53,6 +53,7 @@ struct chord {
     unsigned seeds;
     bool both_families;
     bool closed; /* the ring has a secret */
+    bool (*fits)(const void *payload, size_t size);
     struct crypto_hmac_key secret;
     unsigned per_address;
     struct entropy *entropy;

@@ -155,25 +155,54 @@ static void a_flood_by_triggers(void **state)
     i3_ring_free(r);
 }
 
-/* A server as a mirror: what it says to an address that has shown nothing is at most as much as was sent, beyond a few. */
+/* An INSERT with bob as SENDER. */
+static size_t insert_for_bob(struct i3_ring *r, uint8_t *out, size_t room)
+{
+    struct i3_trigger t = drawn(r, &bob);
+    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&bob)};
+    p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t};
+    return i3_packet_write(&p, out, room);
+}
+
+static size_t all_to(struct i3_ring *r, const struct endpoint *at)
+{
+    size_t received = 0;
+    for (struct tiny_datagram *d; (d = i3_ring_take(r, at)); free(d))
+        received += d->size;
+    return received;
+}
+
+/* Whoever names somebody else as SENDER gets the reply himself. */
+static void a_lying_sender(void **state)
+{
+    struct i3_ring *r = alone(NULL);
+    uint8_t bytes[256];
+    size_t size = insert_for_bob(r, bytes, sizeof bytes);
+    i3_ring_send(r, &mallory, &r->server[0].at, bytes, size);
+    i3_ring_run(r, 500 * MILLISECOND);
+    assert_int_equal(all_to(r, &bob), 0);
+    assert_true(all_to(r, &mallory) > 0);
+    i3_ring_free(r);
+}
+
+/* A server as a mirror, for who speaks as another server: what it says to an address that has shown nothing is at most
+ * as much as was sent, beyond a few. */
 static void amplification(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    size_t sent = 0, received = 0;
-    uint8_t bytes[256];
+    size_t sent = 0;
+    uint8_t bytes[256] = {CHORD_ROUTE};
     for (unsigned i = 0; i < 3000; i++) {
-        struct i3_trigger t = drawn(r, &bob);
-        struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
-        p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&bob)};
-        p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t};
-        size_t size = i3_packet_write(&p, bytes, sizeof bytes);
+        size_t size = insert_for_bob(r, bytes + 23, sizeof bytes - 23);
+        memcpy(bytes + 1, bytes + 23 + 3, CHORD_ID);
+        bytes[22] = (uint8_t)size;
         struct endpoint spoofed = i3_ring_client(10 + i % 200);
-        i3_ring_send(r, &spoofed, &r->server[0].at, bytes, size);
+        i3_ring_send(r, &spoofed, &r->server[0].ring, bytes, 23 + size);
         sent += size;
     }
     i3_ring_run(r, 500 * MILLISECOND);
-    for (struct tiny_datagram *d; (d = i3_ring_take(r, &bob)); free(d))
-        received += d->size;
+    size_t received = all_to(r, &bob);
     assert_true(received > 0 && received < sent / 2);
     assert_true(drops(r, I3_DROP_REPLY_LIMIT) > 0);
     assert_int_equal(i3_server_triggers(r->server[0].server), 0);
@@ -405,6 +434,7 @@ int main(void)
         cmocka_unit_test(forged_removal),
         cmocka_unit_test(other_peoples_addresses),
         cmocka_unit_test(a_flood_by_triggers),
+        cmocka_unit_test(a_lying_sender),
         cmocka_unit_test(amplification),
         cmocka_unit_test(flood_of_inserts),
         cmocka_unit_test(circles),

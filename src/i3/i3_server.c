@@ -103,6 +103,7 @@ struct i3_server *i3_server_new(const struct i3_server_settings *settings, insta
     chord.entropy = settings->entropy;
     chord.both_families = settings->also.ip.family && chord.secret;
     chord.outbox = settings->outbox;
+    chord.fits = i3_payload_fits;
     chord.held = settings->outbox / HELD_SHARE;
     s->at = settings->at;
     s->also = settings->also;
@@ -169,7 +170,8 @@ void i3_give_to_ring(struct i3_server *s, instant now, const struct i3_packet *p
 
 /* ---- receiving ---- */
 
-/* Where replies go: SENDER, unless it comes from a client that cannot know its own address. */
+/* Where replies go: SENDER, or where the packet comes from when that is somewhere else.  Then it is from a client that
+ * cannot know its own address, from an original that tells its address backwards, or from a liar. */
 static bool find_reply(struct i3_server *s, struct passage *p)
 {
     struct i3_option *o = (struct i3_option *)(uintptr_t)i3_packet_option(p->packet, I3_SENDER);
@@ -180,8 +182,8 @@ static bool find_reply(struct i3_server *s, struct passage *p)
         return false;
     }
     p->reply = o->sender.at;
-    if (p->from && p->packet->flags & I3_FIRST_HOP && !endpoint_equal(p->from, &p->reply)) {
-        p->natted = true;
+    if (p->from && !endpoint_equal(p->from, &p->reply)) {
+        p->natted = p->packet->flags & I3_FIRST_HOP;
         p->reply = *p->from;
         o->sender = i3_address_of(&p->reply);
     }
@@ -192,50 +194,19 @@ static bool find_reply(struct i3_server *s, struct passage *p)
     return true;
 }
 
-/* Has it a trigger in it? */
-static bool has_trigger(const struct i3_option *o)
-{
-    switch (o->type) {
-    case I3_INSERT:
-    case I3_CHALLENGE:
-    case I3_ACK:
-    case I3_REMOVE:
-    case I3_CACHE_ADDRESS:
-    case I3_FORCE_CACHE_ADDRESS:
-    case I3_CONSTRAINT_FAILED:
-    case I3_ROUTE_BROKEN:
-        return true;
-    }
-    return false;
-}
-
-/* An original dies of an IPv6 sender, or of sending to an IPv6 address that it was told; a limit makes it drop the packet,
- * which would look as if the responsible server were dead. */
-static bool only_for_ours(const struct i3_packet *p)
-{
-    for (unsigned i = 0; i < p->option_count; i++) {
-        const struct i3_option *o = &p->option[i];
-        if (o->type == I3_SENDER && o->sender.type == I3_TO_IPV6)
-            return true;
-        if (has_trigger(o) &&
-            (o->trigger.target.type == I3_TO_IPV6 ||
-             (o->trigger.flags & I3_TRIGGER_LIMITED && o->trigger.target.type != I3_TO_STACK)))
-            return true;
-    }
-    return false;
-}
-
 /* An original that is given a packet without an option list reads beyond it. */
 static void send_on(struct i3_server *s, struct passage *p)
 {
-    if (!s->closed && only_for_ours(p->packet)) {
-        i3_drop(s, I3_DROP_OURS_ONLY);
-        return;
-    }
     p->packet->flags |= I3_OPTIONS;
     if (p->natted)
         i3_nat_foreign(s, p);
-    i3_give_to_ring(s, p->now, p->packet);
+    if (!s->closed && i3_only_for_ours(p->packet))
+        i3_drop(s, I3_DROP_OURS_ONLY);
+    else if (!s->closed && (!i3_fits_originals(p->packet) ||
+                            (p->from && i3_target_is_elsewhere(p->packet, p->from))))
+        i3_drop(s, I3_DROP_UNFIT);
+    else
+        i3_give_to_ring(s, p->now, p->packet);
 }
 
 /* How much one source may ask, before anything of it costs more than this. */

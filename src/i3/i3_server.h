@@ -51,6 +51,7 @@
     X(PUSHED_BACK, "pushed-back", "it was to follow a trigger whose next identifier is not there") \
     X(OURS_ONLY, "ours-only", "IPv6 or a limit for an identifier of a ring that has no secret")    \
     X(FAMILY, "family", "an address of a family that this server, or the client, does not speak")  \
+    X(UNFIT, "unfit", "it would harm an original that is responsible for it")                      \
     X(UNASKED, "unasked", "an answer to a question that was not asked")                            \
     X(FORGED_COPY, "forged-copy", "a copy of a trigger that its owner cannot have taken")          \
     X(TOO_BIG, "too-big", "larger than a packet of i3")                                            \

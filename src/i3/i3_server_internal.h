@@ -96,6 +96,14 @@ void i3_send(struct i3_server *s, const struct endpoint *to, const struct i3_pac
 /* Gives a packet to the ring, towards the server responsible for its first identifier. */
 void i3_give_to_ring(struct i3_server *s, instant now, const struct i3_packet *p);
 
+/* ---- i3_server_fit.c: what an original, if one is responsible, survives ---- */
+bool i3_fits_originals(const struct i3_packet *p);
+bool i3_payload_fits(const void *payload, size_t size); /* the same, of bytes */
+/* IPv6 and limits: an original would drop the packet, and look as if it were dead. */
+bool i3_only_for_ours(const struct i3_packet *p);
+/* A trigger to another machine than the one that it comes from: an original does not ask that one. */
+bool i3_target_is_elsewhere(const struct i3_packet *p, const struct endpoint *from);
+
 /* ---- i3_server_control.c: options ---- */
 /* Of a packet whose first identifier is ours. */
 void i3_control_owned(struct i3_server *s, struct passage *p);

@@ -5,7 +5,6 @@
 
 reads commands, a line each, and prints what happens:
 
-    id                  a new public identifier      -> id HEX
     insert HEX [HEX...] a trigger to this client, or to a stack of identifiers; kept until it is removed
     prefix HEX BITS     the same to this client, for a match of so many bits
     remove HEX          the triggers of this identifier
@@ -30,6 +29,14 @@ INSERT_EVERY, INSERT_TRIES, PAUSE = 2.0, 7, (13.0, 18.0)
 ID_LIFE, ID_ASK, ID_ASK_EVERY, ID_TRIES = 30.0, 24.0, 2.0, 3
 
 
+def identifier(dice, to=None):
+    """A public identifier whose trigger leads to the one who knows KEY, or to the identifier `to`."""
+    prefix = bytearray(dice.randbytes(8))
+    prefix[7] |= 1
+    key = wire.long_hash(wire.LEFT, to) if to else wire.short_hash(wire.LEFT, KEY)
+    return bytes(prefix) + key + dice.randbytes(8)
+
+
 class Bound:
     """A trigger of this client."""
 
@@ -45,13 +52,13 @@ class Owner:
 
 
 class Client:
-    """`send`: (bytes, (ip, port)); `event(text)` hears what happens; `hurry` makes its refreshing faster."""
+    """`send`: (bytes, (ip, port)); `event(text)` hears what happens; `hurry` is a factor for all its times."""
 
     def __init__(self, at, servers, send, event=print, dice=None, hurry=1.0):
         self.at, self.send, self.event, self.hurry = at, send, event, hurry
         self.dice = dice or random.Random(0)
         self.up, self.down = list(servers), []
-        self.bound, self.owners, self.now = [], {}, 0.0
+        self.bound, self.had, self.owners, self.now = [], set(), {}, 0.0
 
     # Which server.
 
@@ -60,7 +67,7 @@ class Client:
 
     def owner(self, ident):
         owner = self.owners.get(ident[:16])
-        if owner and self.now - owner.told > ID_LIFE:
+        if owner and self.now - owner.told > ID_LIFE * self.hurry:
             del self.owners[ident[:16]]
             return None
         return owner
@@ -83,7 +90,7 @@ class Client:
         owner = self.owner(ident)
         if not owner:
             return True
-        if self.now - owner.told < ID_ASK or self.now - owner.asked < ID_ASK_EVERY:
+        if self.now - owner.told < ID_ASK * self.hurry or self.now - owner.asked < ID_ASK_EVERY * self.hurry:
             return False
         if owner.unanswered >= ID_TRIES:
             del self.owners[ident[:16]]
@@ -95,12 +102,6 @@ class Client:
         return True
 
     # What it sends.
-
-    def new_id(self):
-        """Public, for KEY."""
-        prefix = bytearray(self.dice.randbytes(8))
-        prefix[7] |= 1
-        return bytes(prefix) + wire.short_hash(wire.LEFT, KEY) + self.dice.randbytes(8)
 
     def insert(self, ident, stack=(), key=KEY, bits=256):
         target = ("stack", tuple(stack)) if stack else ip4(*self.at)
@@ -119,6 +120,7 @@ class Client:
     def remove(self, ident):
         for bound in [b for b in self.bound if b.trigger.id == ident]:
             self.bound.remove(bound)
+            self.had.add(ident)
             packet = Packet(wire.OPTIONS | wire.FIRST_HOP, [ident], [(wire.REMOVE, bound.trigger)])
             self.send(packet.bytes(), self.server_for(ident))
 
@@ -197,7 +199,7 @@ class Client:
     def on_data(self, stack, payload):
         mine = [b for b in self.bound if b.trigger.target == ip4(*self.at)
                 and wire.common_bits(b.trigger.id, stack[0]) >= b.trigger.prefix]
-        if not mine:
+        if not mine and stack[0] not in self.had:  # what was under way when it was removed is nobody's fault
             self.event(f"odd data for {stack[0].hex()}, which it does not have")
         for _ in mine:
             self.event(f"got {','.join(i.hex() for i in stack)} {payload.decode(errors='replace')}")
@@ -208,9 +210,7 @@ class Client:
 def obey(client, line):
     word, *rest = line.split(" ", 2)
     ids = [bytes.fromhex(part) for part in rest[0].split(",")] if rest else []
-    if word == "id":
-        client.event(f"id {client.new_id().hex()}")
-    elif word == "insert":
+    if word == "insert":
         client.insert(ids[0], [bytes.fromhex(part) for part in " ".join(rest[1:]).split()])
     elif word == "prefix":
         client.insert(ids[0], bits=int(rest[1]))

@@ -4,12 +4,16 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import netlab
 from netlab import wait_until
 
 MODELS = os.path.join(netlab.ROOT, "tests", "interop")
+sys.path.insert(0, MODELS)
+import i3_original_wire as wire  # noqa: E402
+from i3_original_client import KEY, identifier  # noqa: E402
 PYTHON = "/usr/bin/python3"
 
 
