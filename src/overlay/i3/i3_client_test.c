@@ -482,6 +482,7 @@ static void a_new_server_challenges(void **state)
     said_to("127.0.0.1:5610");
     for (unsigned i = 1; i < 4; i++)
         said_to("198.51.100.66:5610"); /* now it was asked: three of one INSERT are answered */
+    said_to("127.0.0.1:5610");         /* after the fourth it is distrusted */
     nothing_said();
     assert_int_equal(b->state, I3_BINDING_INSERTING);
     replay("E4");

@@ -10,184 +10,10 @@
 #include <utlist.h>
 
 #include "base/check.h"
-#include "overlay/place.h"
-
-#define MTU_DEFAULT     1500
-#define SAMPLES_DEFAULT 8
-#define RESAMPLE        (5 * MINUTE)
-#define LIMIT_MOST      1000000
-
-/* ---- settings ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* An even number of digits, at most 16. */
-static bool suffix_parse(const char *text, uint8_t ret[8], unsigned *ret_size)
-{
-    size_t length = strlen(text);
-    if (!length || length % 2 || length > 16)
-        return false;
-    for (size_t i = 0; i < length; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    *ret_size = (unsigned)length / 2;
-    return true;
-}
-
-static bool servers_valid(const char *value)
-{
-    struct i3_seed seed[I3_SEEDS_MAX];
-    unsigned count;
-    const char *reason;
-    return i3_seeds_parse(value, seed, &count, &reason);
-}
-
-static bool shortcut_valid(const char *value)
-{
-    return !strcmp(value, "allow") || !strcmp(value, "deny");
-}
-
-static bool names_valid(const char *value)
-{
-    return !strcmp(value, "plain") || !strcmp(value, "keyed");
-}
-
-static bool mtu_valid(const char *value)
-{
-    uint32_t mtu;
-    return overlay_option_number(value, 1280, UINT16_MAX, &mtu);
-}
-
-static bool sample_valid(const char *value)
-{
-    uint32_t samples;
-    return overlay_option_number(value, 0, I3_SAMPLES_MAX, &samples);
-}
-
-static bool limit_valid(const char *value)
-{
-    uint32_t limit;
-    return overlay_option_number(value, 1, LIMIT_MOST, &limit);
-}
-
-static bool resample_valid(const char *value)
-{
-    instant span;
-    return overlay_option_span(value, 10 * SECOND, 24 * HOUR, &span);
-}
-
-static bool suffix_valid(const char *value)
-{
-    uint8_t suffix[8];
-    unsigned size;
-    return suffix_parse(value, suffix, &size);
-}
-
-static bool host_valid(const char *value)
-{
-    const char *reason;
-    return strlen(value) < NAME_TEXT && labels_valid(value, &reason);
-}
-
-static const struct overlay_schema i3_schema[] = {
-    {"servers", "HOST:PORT, and more of them behind commas; at most 16",
-     "servers to begin with; one that answers is enough", servers_valid},
-    {"shortcut", "allow or deny",
-     "whether neighbours may learn this host's address and send past the servers; deny unless "
-     "given",
-     shortcut_valid},
-    {"names", "plain or keyed",
-     "keyed: only who has the secret of the network can compute identifiers from names; plain "
-     "unless given",
-     names_valid},
-    {"sample", "a number from 0 to 32",
-     "identifiers that are looked up to find a server near this host; 8 unless given, 0: none",
-     sample_valid},
-    {"resample", "a span from 10s to 24h", "how often that is repeated; 5m unless given",
-     resample_valid},
-    {"anycast", "hexadecimal digits, an even number, at most 16",
-     "the last part of identifiers: of several hosts with one name the one with the longest match "
-     "is reached",
-     suffix_valid},
-    {"middlebox", "the name of a host of this instance",
-     "everything sent to this host's private identifiers passes there first", host_valid},
-    {"limit", "a number from 1 to 1000000",
-     "packets a second that servers of ours pass on to this host's name; all unless given",
-     limit_valid},
-    {"mtu", "a number from 1280 to 65535", "MTU of the underlay; 1500 unless given", mtu_valid},
-    {NULL, NULL, NULL, NULL}};
-
-static const char *option(const struct overlay_settings *s, const char *key)
-{
-    for (unsigned i = 0; i < s->option_count; i++)
-        if (!strcmp(s->options[i].key, key))
-            return s->options[i].value;
-    return NULL;
-}
-
-static uint32_t option_number(const struct overlay_settings *s, const char *key, uint32_t otherwise)
-{
-    const char *value = option(s, key);
-    uint32_t result = otherwise;
-    if (value)
-        overlay_option_number(value, 0, LIMIT_MOST, &result);
-    return result;
-}
-
-static instant option_resample(const struct overlay_settings *s)
-{
-    const char *value = option(s, "resample");
-    instant result = RESAMPLE;
-    if (value)
-        overlay_option_span(value, 10 * SECOND, 24 * HOUR, &result);
-    return result;
-}
 
 void i3_wake(struct i3 *m, instant due)
 {
     m->due = instant_min(m->due, due);
-}
-
-static bool names_keyed(const struct overlay_settings *s)
-{
-    const char *names = option(s, "names");
-    return names && !strcmp(names, "keyed");
-}
-
-static const char *module_fault(const struct overlay_settings *s)
-{
-    if (!option(s, "servers"))
-        return "an overlay of type i3 needs `options: {servers: \"HOST:PORT, HOST:PORT\"}`";
-    if (names_keyed(s) && !s->name_key_count)
-        return "`names: keyed` needs a secret of the network: give it one (`secret:`), or leave "
-               "the option out";
-    return NULL;
-}
-
-static void read_settings(struct i3 *m)
-{
-    const struct overlay_settings *s = &m->overlay.settings;
-    const char *shortcut = option(s, "shortcut"), *suffix = option(s, "anycast"),
-               *middlebox = option(s, "middlebox");
-    m->keyed = names_keyed(s);
-    m->mtu = (uint16_t)option_number(s, "mtu", MTU_DEFAULT);
-    m->limit = option_number(s, "limit", 0);
-    m->suffix_size = 0;
-    if (suffix)
-        suffix_parse(suffix, m->suffix, &m->suffix_size);
-    m->has_middlebox = middlebox;
-    if (middlebox)
-        i3_middlebox_id(m, middlebox, &m->middlebox);
-    /* Who sends past the servers passes the middlebox too. */
-    m->allow = shortcut && !strcmp(shortcut, "allow") && !middlebox;
 }
 
 /* ---- peels ---- */
@@ -241,14 +67,13 @@ static int module_init(struct overlay *o, instant now, const char **ret_reason)
     struct i3 *m = i3_of(o);
     struct i3_seed seed[I3_SEEDS_MAX];
     unsigned count;
-    const char *servers = option(&o->settings, "servers");
+    const char *servers = i3_option(&o->settings, "servers");
     m->due = INSTANT_NEVER;
     if (!i3_seeds_parse(servers ? servers : "", seed, &count, ret_reason))
         return -EINVAL;
-    i3_client_init(&m->client, o->settings.entropy,
-                   option_number(&o->settings, "sample", SAMPLES_DEFAULT),
-                   option_resample(&o->settings));
-    read_settings(m);
+    i3_client_init(&m->client, o->settings.entropy, i3_settings_samples(&o->settings),
+                   i3_settings_resample(&o->settings));
+    i3_settings_read(m);
     make_peel(m);
     i3_client_seeds(&m->client, now, seed, count);
     i3_names_insert(m, now);
@@ -340,7 +165,7 @@ static int module_reload(struct overlay *o, instant now, const struct overlay_se
     struct i3 *m = i3_of(o);
     struct i3_seed seed[I3_SEEDS_MAX];
     unsigned count;
-    const char *servers = option(&o->settings, "servers");
+    const char *servers = i3_option(&o->settings, "servers");
     if (!i3_seeds_parse(servers ? servers : "", seed, &count, ret_reason))
         return -EINVAL;
     bool renamed =
@@ -348,9 +173,9 @@ static int module_reload(struct overlay *o, instant now, const struct overlay_se
     if (renamed)
         return -ENOTSUP;
     i3_client_seeds(&m->client, now, seed, count);
-    m->client.samples = option_number(&o->settings, "sample", SAMPLES_DEFAULT);
-    m->client.resample = option_resample(&o->settings);
-    read_settings(m);
+    m->client.samples = i3_settings_samples(&o->settings);
+    m->client.resample = i3_settings_resample(&o->settings);
+    i3_settings_read(m);
     make_peel(m);
     m->peel_said = false;
     i3_names_remove(m);
@@ -547,7 +372,7 @@ const struct overlay_class overlay_i3_class = {
     .headroom = I3_FRONT,
     .schema = i3_schema,
     .metrics = metrics,
-    .fault = module_fault,
+    .fault = i3_settings_fault,
     .init = module_init,
     .reload = module_reload,
     .done = module_done,

@@ -1,6 +1,7 @@
 /* Inside of the overlay module i3: tunnels over the client (i3_client.h).
  *
- *   i3_module.c     settings, the class, peels, what is said to people
+ *   i3_module.c     the class, peels, what is said to people
+ *   i3_settings.c   options
  *   i3_name.c       public identifiers, and the triggers of our own
  *   i3_tunnel.c     the life of a tunnel and the way that its records take
  *   i3_exchange.c   what neighbours tell each other, sealed: private identifiers, shortcuts
@@ -126,6 +127,17 @@ static inline struct i3 *i3_of(const struct overlay *o)
 {
     return (struct i3 *)o;
 }
+
+/* ---- i3_settings.c ---- */
+
+extern const struct overlay_schema i3_schema[];
+/* NULL: not given. */
+const char *i3_option(const struct overlay_settings *s, const char *key);
+unsigned i3_settings_samples(const struct overlay_settings *s);
+instant i3_settings_resample(const struct overlay_settings *s);
+/* NULL, or what is wrong with all of them together. */
+const char *i3_settings_fault(const struct overlay_settings *s);
+void i3_settings_read(struct i3 *m);
 
 /* ---- i3_name.c ---- */
 
