@@ -161,7 +161,7 @@ struct overlay_class {
     /* A neighbour proved its identity over `from`: give it a tunnel.  `host` is its proven host name. */
     void (*tunnel_accept)(struct overlay *o, instant now, uint32_t tunnel, const char *host,
                           const struct arrival *from);
-    /* A sealed record of the tunnel's link came from another place; the module may change the recipe. */
+    /* The tunnel's link is at another place: what was asked there was answered.  The module may change the recipe. */
     void (*tunnel_moved)(struct overlay *o, instant now, uint32_t tunnel,
                          const struct arrival *from);
     void (*tunnel_close)(struct overlay *o, instant now, uint32_t tunnel);

@@ -47,11 +47,15 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
     }
     if (!p->confirmed_at)
         p->confirmed_at = now_floor(now);
+    if (p->silent)
+        path_heard_again(e, now, p);
 }
 
 void path_active(struct path_engine *e, instant now, uint32_t slot)
 {
     struct path *p = slot_path(e, slot);
+    if (p && p->silent)
+        path_heard_again(e, now, p);
     if (!p || p->state != PATH_STATE_UP)
         return;
     heap_set(&e->timers, &p->timer,
@@ -72,12 +76,8 @@ bool path_wake(struct path_engine *e, instant now, uint32_t slot)
 void path_moved(struct path_engine *e, instant now, uint32_t slot, const struct arrival *from)
 {
     struct path *p = slot_path(e, slot);
-    if (!p || !p->one_hop || p->state != PATH_STATE_UP)
-        return;
-    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_MOVED);
-    o->instance = p->instance;
-    o->tunnel = p->first->tunnel;
-    o->from = *from;
+    if (p)
+        path_move_seen(e, now, p, from);
 }
 
 /* ---- the tick ---- */
@@ -164,7 +164,7 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
                  (double)(now - w->unanswered_since) / (double)SECOND);
         if (p->one_hop)
             tunnel_suspect(e, p);
-        path_lost(e, now, p, reason);
+        path_fell_silent(e, now, p, reason);
         return true;
     }
     /* Perhaps it is only that the gateway does not know where we are now: a sealed record of the

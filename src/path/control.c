@@ -11,23 +11,30 @@
 
 #define SURE_TO_FIT (576 - 28 - RECORD_OVERHEAD) /* smaller messages get through everywhere */
 
+/* Seals a record; *ret points into the packet. */
+static bool seal(struct path_engine *e, instant now, struct path *p, const struct recipe *recipe,
+                 const uint8_t *bytes, size_t size, uint8_t flags, struct packet *packet,
+                 struct forward_out *ret)
+{
+    enum drop_reason reason = DROP_NO_BUFFER;
+    bool ok = packet && packet_fill(packet, bytes, size) &&
+              forward_seal_by(p->fwd, p->fwd->lane[0], recipe,
+                              (uint8_t)(RECORD_KIND_CONTROL | flags), now, packet, ret, &reason);
+    if (!ok)
+        drop_count(&e->drops, reason);
+    ret->packet = packet;
+    return ok;
+}
+
 static bool send_record(struct path_engine *e, instant now, struct path *p,
                         const struct recipe *recipe, const uint8_t *bytes, size_t size,
                         uint8_t flags)
 {
     struct forward_out f = {0};
-    enum drop_reason reason = DROP_NO_BUFFER;
     struct packet *packet = packet_take(e->pool);
-
-    bool ok = packet && packet_fill(packet, bytes, size) &&
-              forward_seal_by(p->fwd, p->fwd->lane[0], recipe,
-                              (uint8_t)(RECORD_KIND_CONTROL | flags), now, packet, &f, &reason);
-    if (ok) {
-        f.packet = packet;
+    bool ok = seal(e, now, p, recipe, bytes, size, flags, packet, &f);
+    if (ok)
         out_forward(e, &f);
-    } else {
-        drop_count(&e->drops, reason);
-    }
     packet_give_back(packet);
     return ok;
 }
@@ -89,6 +96,31 @@ void control_probe_sized(struct path_engine *e, instant now, struct path *p, uin
         p->control_sent = now;
 }
 
+void control_ask_at(struct path_engine *e, instant now, struct path *p, const struct arrival *at,
+                    uint32_t number)
+{
+    struct recipe bare; /* the module puts around it what an answer needs */
+    struct forward_out f = {0};
+    uint8_t message[5];
+    struct writer w = writer_over(message, sizeof message);
+    write_u8(&w, MESSAGE_PROBE);
+    write_u32(&w, number);
+    session_wake(e, p);
+    recipe_begin(&bare);
+    if (!recipe_add_send(&bare, at->socket, NULL, &at->remote, 0))
+        return;
+    struct packet *packet = packet_take(e->pool);
+    if (seal(e, now, p, &bare, message, sizeof message, 0, packet, &f)) {
+        struct path_out *o = out_add(e, PATH_OUT_ANSWER);
+        o->instance = p->instance;
+        o->from = *at;
+        out_bytes(e, packet->data, packet->size);
+        p->control_sent = now;
+        alive_schedule(e, now, p);
+    }
+    packet_give_back(packet);
+}
+
 static void probe_received(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
     uint8_t message[5];
@@ -106,7 +138,7 @@ static void probe_reply_received(struct path_engine *e, instant now, struct path
 {
     struct work *w = path_work(p);
     uint32_t number = read_u32(r);
-    if (r->failed || path_mtu_reply(e, now, p, number))
+    if (r->failed || path_mtu_reply(e, now, p, number) || path_move_reply(e, now, p, number))
         return;
     if (number != p->probe_number || !w->probe_sent)
         return;
@@ -268,20 +300,19 @@ static bool whole(struct path_engine *e, struct path *p, const struct record_hea
     return !more;
 }
 
-/* The newest sealed record proves where the neighbour is now. */
-static void note_arrival(struct path_engine *e, struct path *p, const struct arrival *from,
-                         uint8_t epoch, bool highest)
+/* The newest sealed record shows where the neighbour may be now. */
+static void note_arrival(struct path_engine *e, instant now, struct path *p,
+                         const struct arrival *from, uint8_t epoch, bool highest)
 {
     const struct recipe *r = neighbour_recipe(p->first);
     bool newest = highest && (epoch == p->keys.epoch ||
                               (path_work(p)->next && epoch == path_work(p)->next->epoch));
-    if (!p->one_hop || !newest || p->state != PATH_STATE_UP || !r || !r->from.ip.family ||
-        endpoint_equal(&r->from, &from->remote))
+    if (!p->one_hop || !newest || !r || !r->from.ip.family)
         return;
-    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_MOVED);
-    o->instance = p->instance;
-    o->tunnel = p->first->tunnel;
-    o->from = *from;
+    if (endpoint_equal(&r->from, &from->remote))
+        path_move_not(p);
+    else
+        path_move_seen(e, now, p, from);
 }
 
 static struct path *path_of_label(struct path_engine *e, const struct arrival *from,
@@ -321,7 +352,7 @@ static bool opened(struct path_engine *e, instant now, struct path *p, const str
     atomic_fetch_add_explicit(&l->records_in, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->bytes_in, size, memory_order_relaxed);
     atomic_store_explicit(&l->heard, now, memory_order_relaxed);
-    note_arrival(e, p, from, h->epoch, !any || h->counter > before);
+    note_arrival(e, now, p, from, h->epoch, !any || h->counter > before);
     rekey_seen(e, now, p, h->epoch);
     alive_heard(e, now, p);
     return true;

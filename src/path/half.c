@@ -161,6 +161,7 @@ size_t half_answer(struct path_engine *e, instant now, struct half *h, const uin
         *ret_code = REFUSE_VERSION;
         return 0;
     }
+    h->known = offer.known;
     h->lanes = offer.lanes > e->data_lanes ? offer.lanes : (uint8_t)e->data_lanes;
     if (h->lanes > FORWARD_LANES_MAX - 1)
         h->lanes = FORWARD_LANES_MAX - 1;
@@ -274,23 +275,31 @@ static void tunnel_say(struct path_engine *e, const struct neighbour *n, enum pa
     out_host(e, overlay_name_host(&name, host));
 }
 
-/* The neighbour proved itself over `from`: its tunnel leads there.  One that is still being looked
- * for is given up, since it may be found elsewhere, or not at all. */
+/* The neighbour proved itself over `from`: a tunnel that there is not yet leads there.  One that is
+ * still being looked for is given up, since it may be found elsewhere, or not at all. */
 static void take_tunnel(struct path_engine *e, struct neighbour *n, const struct arrival *from)
 {
-    const struct recipe *r = neighbour_recipe(n);
-
-    if (n->tunnel_state == TUNNEL_UP && r && r->from.ip.family &&
-        endpoint_equal(&r->from, &from->remote))
+    if (n->tunnel_state == TUNNEL_UP)
         return;
-    if (n->tunnel_state == TUNNEL_UP) {
-        tunnel_say(e, n, PATH_OUT_TUNNEL_MOVED, from);
-        return;
-    }
     if (n->tunnel_state == TUNNEL_OPENING)
         tunnel_say(e, n, PATH_OUT_TUNNEL_CLOSE, from);
     tunnel_say(e, n, PATH_OUT_TUNNEL_ACCEPT, from);
     n->tunnel_state = TUNNEL_OPENING;
+}
+
+/* A tunnel that led elsewhere before.  Whoever was answered at `from` was there to read it; else CONFIRM may be a copy,
+ * sent by somebody else. */
+static void move_tunnel(struct path_engine *e, instant now, const struct half *h, struct path *p,
+                        const struct arrival *from)
+{
+    const struct recipe *r = neighbour_recipe(p->first);
+    bool known = r && r->from.ip.family;
+    if (p->first->tunnel_state != TUNNEL_UP || (known && endpoint_equal(&r->from, &from->remote)))
+        return;
+    if (!known || endpoint_equal(&h->from.remote, &from->remote))
+        tunnel_say(e, p->first, PATH_OUT_TUNNEL_MOVED, from);
+    else
+        path_move_seen(e, now, p, from);
 }
 
 /* What came before CONFIRM.  The owner attaches the path before it hears of the records for the
@@ -357,7 +366,9 @@ void half_confirm(struct path_engine *e, instant now, struct half *h, const uint
     crypto_wipe(&keys, sizeof keys);
     if (p->one_hop)
         take_tunnel(e, p->first, from);
-    path_stands(e, now, p, h->name, h->key, j.text, h->since);
+    path_stands(e, now, p, h->name, h->key, j.text, h);
+    if (p->one_hop)
+        move_tunnel(e, now, h, p, from);
     control_hello(e, now, p); /* tells the initiator to stop repeating CONFIRM */
     give_stash(e, now, h);
     half_release(e, h);

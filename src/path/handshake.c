@@ -29,6 +29,7 @@ static size_t offer_write(const struct path_engine *e, const struct handshake_se
         .aeads = 1 << CRYPTO_AES256GCM | 1 << CRYPTO_CHACHA20POLY1305,
         .lanes = (uint8_t)e->data_lanes,
         .label = s->label,
+        .known = s->known,
     };
     if (e->prefer_chacha)
         offer.aeads = 1 << CRYPTO_CHACHA20POLY1305;

@@ -51,6 +51,7 @@ static void make_open(struct path_engine *e, struct path *p)
         .peer_key = trust_key(e, p->first->name, key) ? key : NULL,
         .psk = in->psk[o->secret],
         .label = slot_label(e, p->slot),
+        .known = stand_known(e, p->first->name),
         .pad_to = OPEN_SIZE - around,
     };
 

@@ -451,7 +451,7 @@ static void accepted(struct path_engine *e, instant now, struct path *p, struct 
     crypto_wipe(&keys, sizeof keys);
     memcpy(key, n->rs, 32);
     path_confirm_again(e, now, p);
-    path_stands(e, now, p, answer->name, key, j->text, 0);
+    path_stands(e, now, p, answer->name, key, j->text, NULL);
 }
 
 void path_accepted(struct path_engine *e, instant now, struct path *p, uint32_t label,

@@ -23,6 +23,7 @@ static void make_message(struct path_engine *e, struct path *p)
         .target = target,
         .peer_key = trust_key(e, target, key) ? key : NULL,
         .psk = no_secret,
+        .known = stand_known(e, target),
     };
     noise_done(&o->noise);
     size_t size = handshake_begin(e, &o->noise, &s, &o->pattern, noise, sizeof noise);

@@ -104,7 +104,7 @@ instant path_deadline(const struct path_engine *e);
 
 enum path_out_kind {
     PATH_OUT_SEND,        /* a finished datagram: socket, local, remote, tos, bytes              */
-    PATH_OUT_ANSWER,      /* bytes for `from`, through instance `instance`, without a tunnel      */
+    PATH_OUT_ANSWER,      /* bytes for `from`, through instance `instance`, not by a tunnel       */
     PATH_OUT_TUNNEL_OPEN, /* instance, tunnel, host                                               */
     PATH_OUT_TUNNEL_ACCEPT, /* instance, tunnel, host, from                                         */
     PATH_OUT_TUNNEL_MOVED, /* instance, tunnel, from                                               */

@@ -179,6 +179,44 @@ static void a_link_and_a_path_cross(void **state)
     }
 }
 
+/* beta knows alpha's path, doubts it, and opens again: that is no crossing, although alpha has heard nothing on its own path
+ * yet. */
+static bool records_of_beta_are_lost(struct net *net, struct tape *tape, struct box *from,
+                                     uint8_t *bytes, size_t size)
+{
+    return from != &net->box[1] || bytes[0] != WIRE_RECORD;
+}
+
+static void who_knows_ours_asks_later(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct net net;
+        struct tape tape;
+        net_init(&net, 600 + i);
+        struct box *a = box_new(&net, "alpha", "east", NULL),
+                   *b = box_new(&net, "beta", "east", NULL);
+        box_key(a, 0, i & 1 ? 0x42 : 0x40);
+        box_key(b, 0, i & 1 ? 0x40 : 0x42);
+        box_start(a);
+        box_start(b);
+        tape_start(&tape, &net);
+        tape.judge = records_of_beta_are_lost;
+        box_open(a, "beta.east.ip");
+        net_run(&net, 100 * MILLISECOND);
+        assert_true(box_up(a, "beta.east.ip") && box_up(b, "alpha.east.ip"));
+        assert_non_null(path_reopen(b->e, net.now, box_path(b, "alpha.east.ip")));
+        box_pump(b);
+        net_run(&net, 100 * MILLISECOND);
+        tape.judge = NULL;
+        net_run(&net, 5 * SECOND);
+        assert_memory_equal(box_path(a, "beta.east.ip")->id, box_path(b, "alpha.east.ip")->id,
+                            HANDSHAKE_ID);
+        assert_false(box_path(a, "beta.east.ip")->initiator);
+        tape_stop(&tape, &net);
+        net_done(&net);
+    }
+}
+
 /* beta restarts just when both open: what alpha keeps by the rule is dead, and what lives is taken.
  */
 static void a_restart_in_the_middle(void **state)
@@ -213,6 +251,7 @@ int main(void)
         cmocka_unit_test(links_cross),
         cmocka_unit_test(with_faults),
         cmocka_unit_test(a_link_and_a_path_cross),
+        cmocka_unit_test(who_knows_ours_asks_later),
         cmocka_unit_test(a_restart_in_the_middle),
     };
     return cmocka_run_group_tests_name("path_cross", tests, NULL, NULL);

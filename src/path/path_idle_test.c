@@ -295,7 +295,7 @@ static void a_sleeping_path_is_small(void **state)
         session_create(e, p, 1);
         session_first(e, p, &keys);
         snprintf(name, sizeof name, "x%u.west.ip", n);
-        path_stands(e, t.net.now, p, name, key, "vouched for by gate.east.ip", 0);
+        path_stands(e, t.net.now, p, name, key, "vouched for by gate.east.ip", NULL);
         p->confirmed_at = t.net.now;
         path_attach(e, p->slot, &t.alpha->grips->fwd->v4, &t.alpha->grips->fwd->v6);
         struct path_out o;

@@ -14,7 +14,7 @@
  * link_answer.c (what strangers get), open.c (what the initiator does), half.c (what the responder
  * does), over_link.c (set-up by way of a link), stand.c (which path is in use), gateway.c and
  * transit.c (for others), session.c (keys and lanes), park.c, rekey.c, alive.c (timers), suspect.c (lost,
- * closed, doubted), control.c (sealed messages), mtu.c and mtu_search.c (the largest record that gets
+ * closed, doubted), move.c (neighbours that are elsewhere now), control.c (sealed messages), mtu.c and mtu_search.c (the largest record that gets
  * through), trust.c (who is who), policy.c, neighbour.c,
  * engine.c (life cycle, slots, outputs), inspect.c (looking).
  *
@@ -157,6 +157,7 @@ struct work {
     size_t pieces_size;
     uint64_t pieces_next;
     struct path_mtu mtu;
+    struct path_move *move; /* where the neighbour seems to be now (move.c) */
 };
 
 /* There are many, most of them asleep: what is not needed then is elsewhere. */
@@ -186,6 +187,7 @@ struct path {
     uint8_t mtu_known; /* enum path_mtu_known                                     */
     bool has_id, initiator, one_hop, published, parked;
     bool lost;              /* draining: never in use again                           */
+    bool silent;            /* draining: nothing was heard; in use again when something is */
     struct epoch_keys keys; /* in use for sending                                     */
     uint32_t probe_number, rekeys;
 
@@ -222,7 +224,7 @@ struct half {
     struct neighbour *link;
     char name[NAME_TEXT]; /* IK: judged already */
     uint8_t key[32];
-    uint32_t label_out;
+    uint32_t label_out, known;
     uint16_t record_mtu;
     struct vouch vouch;
     struct name_chain *travelled;
@@ -425,6 +427,7 @@ struct handshake_settings {
     const uint8_t *peer_key; /* initiator; NULL: not known                               */
     const uint8_t *psk;
     uint32_t label; /* of ours, said inside message 1; 0 over gateways          */
+    uint32_t known; /* of the target's paths; 0: none                           */
     size_t pad_to;  /* the whole noise message gets at least this size; 0: none */
 };
 /* Writes message 1.  With a key that cannot be used the pattern falls back to XX; *ret_pattern
@@ -498,6 +501,9 @@ void control_probe(struct path_engine *e, instant now, struct path *p);
 void control_probe_sized(struct path_engine *e, instant now, struct path *p, uint32_t number,
                          uint16_t record_size);
 #define CONTROL_PROBE_LEAST (RECORD_OVERHEAD + 5)
+/* The smallest PROBE, to that place and not by the tunnel. */
+void control_ask_at(struct path_engine *e, instant now, struct path *p, const struct arrival *at,
+                    uint32_t number);
 void control_hello(struct path_engine *e, instant now, struct path *p); /* an empty record */
 
 /* link.c */
@@ -569,10 +575,11 @@ void half_stash(struct path_engine *e, struct half *h, const struct arrival *fro
                 const uint8_t *record, size_t size);
 
 /* stand.c */
-/* The path stands (both sides).  Responder: `asked` is when message 1 came, by which crossed opens
- * are known. */
+/* The path stands (both sides).  Responder: `half` is what it comes from, by which crossed opens are known; else NULL. */
 void path_stands(struct path_engine *e, instant now, struct path *p, const char *name,
-                 const uint8_t key[32], const char *how, instant asked);
+                 const uint8_t key[32], const char *how, const struct half *half);
+/* What message 1 for that name says in `known`. */
+uint32_t stand_known(const struct path_engine *e, const char *name);
 /* It is not the current one any more; if another one can stand in, that is. */
 void stand_leave(struct path_engine *e, instant now, struct path *p, const char *reason);
 void stand_promote(struct path_engine *e, instant now, struct path *p);
@@ -629,8 +636,20 @@ void alive_heard(struct path_engine *e, instant now, struct path *p);
 void alive_suspect(struct path_engine *e, instant now, struct path *p);
 void path_lost(struct path_engine *e, instant now, struct path *p, const char *reason);
 void path_drain(struct path_engine *e, instant now, struct path *p);
+/* Lost, as far as we can tell; but the other end may not know, and the way may heal. */
+void path_fell_silent(struct path_engine *e, instant now, struct path *p, const char *reason);
+/* Something authentic came on a path that had fallen silent. */
+void path_heard_again(struct path_engine *e, instant now, struct path *p);
 /* One end wants no more: nothing of what drains may stand in. */
 void path_forsake(struct path_engine *e, instant now, struct peer *peer);
+
+/* move.c */
+/* The newest record of the link came from there, and not from where its tunnel leads. */
+void path_move_seen(struct path_engine *e, instant now, struct path *p, const struct arrival *from);
+/* It came from where the tunnel leads. */
+void path_move_not(struct path *p);
+/* A PROBE_REPLY came; true: the number is that of a question of ours. */
+bool path_move_reply(struct path_engine *e, instant now, struct path *p, uint32_t number);
 
 /* trust.c */
 struct judgement {

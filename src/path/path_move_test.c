@@ -128,6 +128,97 @@ static void an_old_record_moves_nothing(void **state)
     two_done(&t);
 }
 
+/* alpha's records do not arrive; a stranger sends them from where he is, and gets the answers.  He may hand them on. */
+struct mallory {
+    bool hands_on;
+};
+static struct mallory mallory;
+static bool take_all(struct net *net, struct tape *tape, struct box *from, uint8_t *bytes,
+                     size_t size)
+{
+    struct endpoint at = net_endpoint(1, 66);
+    const struct endpoint *to = &tape->item[tape->count - 1].to;
+    if (from == &net->box[0])
+        net_inject(net, &at, &net->box[1].endpoint[0], bytes, size);
+    else if (mallory.hands_on && endpoint_equal(to, &at))
+        net_inject(net, &net->box[1].endpoint[0], &net->box[0].endpoint[0], bytes, size);
+    return from != &net->box[0];
+}
+
+/* Somebody who keeps records back and sends them from elsewhere leads nothing astray: the tunnel goes only to where an
+ * answer comes from. */
+static void records_from_nowhere_move_nothing(void **state)
+{
+    for (unsigned data = 0; data < 2; data++) {
+        struct two t;
+        two_init(&t, 9 + data);
+        mallory.hands_on = false;
+        t.tape.judge = take_all;
+        if (data) {
+            assert_true(box_send(t.alpha, t.beta, "beta.east.ip", 4));
+        } else {
+            control_hello(t.alpha->e, t.net.now, box_path(t.alpha, "beta.east.ip"));
+            box_pump(t.alpha);
+        }
+        net_run(&t.net, 100 * MILLISECOND);
+        assert_int_equal(t.beta->got[0],
+                         1 + data); /* it is worth as much as if alpha had sent it */
+        assert_int_equal(t.beta->toys->moved, 0);
+        assert_true(endpoint_equal(betas_way(&t), &t.alpha->endpoint[0]));
+        t.tape.judge = NULL;
+        assert_true(box_send(t.beta, t.alpha, "alpha.east.ip", 4));
+        net_run(&t.net, SECOND);
+        assert_int_equal(t.alpha->got[1], 1);
+        two_done(&t);
+    }
+}
+
+/* Who hands on both ways is a way like any other. */
+static void who_hands_on_is_a_way(void **state)
+{
+    struct two t;
+    two_init(&t, 11);
+    mallory.hands_on = true;
+    t.tape.judge = take_all;
+    assert_true(box_send(t.alpha, t.beta, "beta.east.ip", 4));
+    net_run(&t.net, SECOND);
+    assert_true(endpoint_equal(betas_way(&t), &t.mallory));
+    t.tape.judge = NULL; /* he has gone: the next record shows where alpha is */
+    assert_true(box_send(t.alpha, t.beta, "beta.east.ip", 4));
+    net_run(&t.net, SECOND);
+    assert_true(endpoint_equal(betas_way(&t), &t.alpha->endpoint[0]));
+    two_done(&t);
+}
+
+/* A question that is lost is asked again with the next record, and the same place is not asked for each. */
+static instant lost_until;
+static bool lose_for_a_while(struct net *net, struct tape *tape, struct box *from, uint8_t *bytes,
+                             size_t size)
+{
+    return from != &net->box[1] || net->now > lost_until;
+}
+
+static void a_lost_question_is_asked_again(void **state)
+{
+    struct two t;
+    two_init(&t, 12);
+    t.tape.judge = lose_for_a_while;
+    lost_until = t.net.now + 200 * MILLISECOND;
+    box_move(t.alpha, 0, 50);
+    unsigned before = t.tape.count, asked = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(box_send(t.alpha, t.beta, "beta.east.ip", 4));
+        net_run(&t.net, 10 * MILLISECOND);
+    }
+    for (unsigned i = before; i < t.tape.count; i++)
+        asked += t.tape.item[i].from == t.beta &&
+                 endpoint_equal(&t.tape.item[i].to, &t.alpha->endpoint[0]);
+    assert_int_equal(asked, 2);
+    assert_true(endpoint_equal(betas_way(&t), &t.alpha->endpoint[0]));
+    assert_int_equal(t.beta->toys->moved, 1);
+    two_done(&t);
+}
+
 /* A gateway takes records to pass on from the link's current endpoint only. */
 static void a_gateway_follows_the_link(void **state)
 {
@@ -249,6 +340,9 @@ int main(void)
         cmocka_unit_test(a_control_record_moves_the_tunnel),
         cmocka_unit_test(copies_move_nothing),
         cmocka_unit_test(an_old_record_moves_nothing),
+        cmocka_unit_test(records_from_nowhere_move_nothing),
+        cmocka_unit_test(who_hands_on_is_a_way),
+        cmocka_unit_test(a_lost_question_is_asked_again),
         cmocka_unit_test(a_gateway_follows_the_link),
         cmocka_unit_test(both_move),
         cmocka_unit_test(a_proof_ends_the_search),

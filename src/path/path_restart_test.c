@@ -282,6 +282,56 @@ static void a_tunnel_goes_down(void **state)
     trio_done(&t);
 }
 
+/* Only one end notices that nothing gets through: what the other says afterwards is understood, and the path is in use
+ * again without being set up anew. */
+static uint32_t lost_label;
+static bool lose_label(struct net *net, struct tape *tape, struct box *from, uint8_t *bytes,
+                       size_t size)
+{
+    struct record_header h;
+    return !record_read_header(bytes, size, &h) || (h.label & ~(uint32_t)0xF) != lost_label;
+}
+
+static void silence_on_one_side(void **state)
+{
+    for (unsigned heals = 0; heals < 2; heals++) {
+        struct trio t;
+        struct tape tape;
+        trio_init(&t, 70 + heals, NULL);
+        talk_starts(&t);
+        net_run(&t.net, 10 * SECOND);
+        const struct path *p = box_path(t.beta, "alpha.east.ip");
+        uint8_t id[HANDSHAKE_ID];
+        memcpy(id, p->id, sizeof id);
+        lost_label = p->label_out;
+        tape_start(&tape, &t.net);
+        tape.judge = lose_label;
+        box_send(t.beta, t.alpha, "alpha.east.ip", 4);
+        net_run(&t.net, 10 * SECOND);
+        assert_false(box_up(t.beta, "alpha.east.ip"));
+        assert_int_equal(t.beta->downs, 1);
+        assert_true(box_up(t.alpha, "beta.west.ip"));
+        tape_stop(&tape, &t.net);
+        if (heals) {
+            uint64_t there = t.beta->got[0];
+            assert_true(box_send(t.alpha, t.beta, "beta.west.ip", 4));
+            net_run(&t.net, SECOND);
+            assert_int_equal(t.beta->got[0], there + 1);
+            assert_true(box_up(t.beta, "alpha.east.ip"));
+            assert_memory_equal(box_path(t.beta, "alpha.east.ip")->id, id, sizeof id);
+            assert_true(box_send(t.beta, t.alpha, "alpha.east.ip", 4));
+            net_run(&t.net, SECOND);
+            assert_int_equal(t.alpha->got[2], 2);
+            trio_check_same(&t);
+        }
+        net_run(&t.net, t.beta->config->timers.idle);
+        struct path_count count;
+        path_count(t.beta->e, &count);
+        assert_int_equal(count.paths, 1 + heals); /* and the link */
+        trio_done(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +344,7 @@ int main(void)
         cmocka_unit_test(errors_to_a_gateway_are_told_now_and_then),
         cmocka_unit_test(a_lost_link_that_is_needed_comes_back),
         cmocka_unit_test(a_tunnel_goes_down),
+        cmocka_unit_test(silence_on_one_side),
     };
     return cmocka_run_group_tests_name("path_restart", tests, NULL, NULL);
 }

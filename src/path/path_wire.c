@@ -148,6 +148,8 @@ void handshake_payload_write(struct writer *w, const struct handshake_payload *p
     write_u8(w, p->status);
     write_u32(w, p->label);
     write_name(w, p->name);
+    if (p->known)
+        write_u32(w, p->known);
 }
 
 bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret)
@@ -158,6 +160,7 @@ bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_
     ret->status = read_u8(&r);
     ret->label = read_u32(&r);
     read_name(&r, ret->name);
+    ret->known = reader_left(&r) >= 4 ? read_u32(&r) : 0;
     return !r.failed;
 }
 

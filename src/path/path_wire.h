@@ -101,7 +101,8 @@ size_t clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size)
 
 /* ---- payloads inside the handshake ---- */
 
-/* What each end says of itself.  Message 1: offers (and the name, with IK).  Message 2: choice and
+/* What each end says of itself.  Message 1: offers (and the name, with IK), and which of the other
+ * end's paths it knows.  Message 2: choice and
  * name.  Message 3 (XX): the name.  On links messages 1 and 2 repeat the label, so that nobody can
  * change the one in clear.  Unknown bytes behind are padding. */
 struct handshake_payload {
@@ -110,6 +111,9 @@ struct handshake_payload {
     uint8_t status;       /* message 2: 0, or enum refuse_code                                  */
     uint32_t label;       /* on links; 0 over gateways, which swap labels                       */
     char name[NAME_TEXT]; /* empty: not said                                              */
+    uint32_t
+        known; /* message 1: how the handshake id begins of the newest path that the receiver began and that stands
+                       at the sender; 0: none                                                  */
 };
 void handshake_payload_write(struct writer *w, const struct handshake_payload *p);
 bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret);

@@ -5,7 +5,8 @@
  * gateways is the current one, because others need it.
  *
  * When two opens cross, both ends must choose the same path.  They crossed when the other end's
- * message 1 came before we knew that the other end has ours: whoever restarted asks later.  A link
+ * message 1 does not say that it knew ours (`known`), and came before anything else told us that it
+ * has ours: whoever restarted asks later.  A link
  * then wins over a path by way of gateways, else the one whose initiator has the lower key.  While
  * our own opening is not answered yet there is nothing to choose: it is given up for the path that
  * stands.  These two rules are enough: an end has both paths only if message 2 of its own overtook
@@ -130,35 +131,73 @@ static void make_current(struct path_engine *e, instant now, struct path *p)
     set_current(e, now, p);
 }
 
-/* Did the other end begin `fresh` before it can have known of `old`, which is ours? */
-static bool crossed(const struct path *old, const struct path *fresh, instant asked)
+static uint32_t id_start(const struct path *p)
 {
-    return old->state == PATH_STATE_UP && old->initiator && !fresh->initiator &&
-           (!old->confirmed_at || asked <= old->confirmed_at);
+    struct reader r = reader_over(p->id, sizeof p->id);
+    return read_u32(&r);
+}
+
+uint32_t stand_known(const struct path_engine *e, const char *name)
+{
+    const struct path *newest = NULL;
+    for (const struct peer *peer = peer_by_name(e, name); peer; peer = peer->same_name)
+        for (const struct path *p = peer->paths; p; p = p->peer_next)
+            if (!p->initiator && !p->lost && (!newest || p->since > newest->since))
+                newest = p;
+    return newest ? id_start(newest) : 0;
+}
+
+/* Did the other end begin `fresh` before it can have known of `old`, which is ours? */
+static bool crossed(const struct path *old, const struct half *half)
+{
+    return old->state == PATH_STATE_UP && old->initiator && half && half->known != id_start(old) &&
+           (!old->confirmed_at || half->since <= old->confirmed_at);
 }
 
 /* Which of two paths to one peer stays? */
 static bool displaces(const struct path_engine *e, const struct path *old, const struct path *fresh,
-                      instant asked)
+                      const struct half *half)
 {
-    if (!crossed(old, fresh, asked))
+    if (!crossed(old, half))
         return true;
     if (old->one_hop != fresh->one_hop)
         return fresh->one_hop;
     return memcmp(fresh->peer->key, e->instance[fresh->self].public_key, 32) < 0;
 }
 
+static void wake_waiting(struct path_engine *e, instant now, struct neighbour *n)
+{
+    for (struct path *w = n->paths; w; w = w->first_next)
+        if (!w->one_hop && w->opening) {
+            if (w->opening->pattern == PATTERN_IK && w->opening->unanswered_ik)
+                w->opening->unanswered_ik--; /* what was sent over the old link does not count */
+            open_over_link(e, now, w);
+        }
+    gateway_link_up(e, now, n);
+}
+
 void stand_promote(struct path_engine *e, instant now, struct path *p)
 {
     if (p->state != PATH_STATE_UP) {
         p->state = PATH_STATE_UP;
+        p->silent = false;
         path_work(p)->unanswered_since = 0;
         path_work(p)->probes = 0;
     }
-    if (p->one_hop && !p->first->link)
+    bool link = p->one_hop && !p->first->link;
+    if (link)
         neighbour_set_link(e, p->first, p);
     set_current(e, now, p);
     alive_schedule(e, now, p);
+    if (link)
+        wake_waiting(e, now, p->first);
+}
+
+/* When did the other end show last that it has the path? */
+static instant proven(const struct path *p)
+{
+    instant heard = session_heard(p);
+    return heard > p->confirmed_at ? heard : p->confirmed_at;
 }
 
 /* Which other path could stand in for one that is lost? */
@@ -170,8 +209,7 @@ static struct path *stand_in(const struct path *p)
             continue;
         if (q->state == PATH_STATE_UP)
             return q; /* a link, which is watched like every path that is up */
-        if (session_heard(q) > session_heard(p) &&
-            (!best || session_heard(q) > session_heard(best)))
+        if (proven(q) > proven(p) && (!best || proven(q) > proven(best)))
             best = q;
     }
     return best;
@@ -231,19 +269,8 @@ static void drain_few(struct path_engine *e, instant now, const struct peer *pee
             path_leave_soon(e, now, p);
 }
 
-static void wake_waiting(struct path_engine *e, instant now, struct neighbour *n)
-{
-    for (struct path *w = n->paths; w; w = w->first_next)
-        if (!w->one_hop && w->opening) {
-            if (w->opening->pattern == PATTERN_IK && w->opening->unanswered_ik)
-                w->opening->unanswered_ik--; /* what was sent over the old link does not count */
-            open_over_link(e, now, w);
-        }
-    gateway_link_up(e, now, n);
-}
-
 void path_stands(struct path_engine *e, instant now, struct path *p, const char *name,
-                 const uint8_t key[32], const char *how, instant asked)
+                 const uint8_t key[32], const char *how, const struct half *half)
 {
     struct ask *asks = p->asks;
     p->asks = NULL;
@@ -255,7 +282,7 @@ void path_stands(struct path_engine *e, instant now, struct path *p, const char 
     p->peer->paths = p;
     struct path *link = p->one_hop ? p->first->link : NULL;
     struct path *old = link && link->peer == p->peer ? link : p->peer->current;
-    if (!old || displaces(e, old, p, asked))
+    if (!old || displaces(e, old, p, half))
         make_current(e, now, p);
     else
         path_drain(e, now, p);

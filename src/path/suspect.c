@@ -1,5 +1,9 @@
 /* Paths that end, or may have: lost, closed, drained, doubted.
  *
+ * A path that falls silent is not used any more, but is kept for as long as gateways keep their entries: the other end,
+ * which had nothing to say, does not know of the silence and goes on where it stopped.  When the way heals, what it says
+ * is understood, and the path is in use again.
+ *
  * A doubt drops nothing.  It comes from somebody without our keys (PATH_ERROR that quotes a record
  * of ours), or from a gateway about what lies behind it; the peer is asked, and the same way is
  * opened again beside the old path.  Who can make us doubt can do it again, so each doubt about a
@@ -30,11 +34,9 @@ static bool link_needed(const struct neighbour *n)
     return false;
 }
 
-void path_lost(struct path_engine *e, instant now, struct path *p, const char *reason)
+static void not_in_use(struct path_engine *e, instant now, struct path *p, bool was_link,
+                       const char *reason)
 {
-    bool was_link = p->first->link == p;
-    path_drain(e, now, p);
-    path_leave_soon(e, now, p); /* the owner hears of it before the next advance frees it */
     if (p->peer && p->peer->current == p) {
         notice(e, now, LOG_INFO, "path to %s is down: %s", p->chain, reason);
         stand_leave(e, now, p, reason);
@@ -44,6 +46,34 @@ void path_lost(struct path_engine *e, instant now, struct path *p, const char *r
     transit_link_lost(e, now, p->first);
     if (link_needed(p->first))
         neighbour_want_link(e, now, p->first, now + e->config->timers.give_up);
+}
+
+void path_lost(struct path_engine *e, instant now, struct path *p, const char *reason)
+{
+    bool was_link = p->first->link == p;
+    path_drain(e, now, p);
+    path_leave_soon(e, now, p); /* the owner hears of it before the next advance frees it */
+    not_in_use(e, now, p, was_link, reason);
+}
+
+void path_fell_silent(struct path_engine *e, instant now, struct path *p, const char *reason)
+{
+    bool was_link = p->first->link == p;
+    path_drain(e, now, p);
+    p->silent = true;
+    p->drain_until = now + e->config->timers.idle;
+    heap_set(&e->timers, &p->timer, p->drain_until);
+    if (!p->parked)
+        session_watch(p);
+    not_in_use(e, now, p, was_link, reason);
+}
+
+void path_heard_again(struct path_engine *e, instant now, struct path *p)
+{
+    if (p->peer->current || p->lost || p->first->tunnel_state != TUNNEL_UP)
+        return;
+    notice(e, now, LOG_INFO, "path to %s is up again", p->chain);
+    stand_promote(e, now, p);
 }
 
 static void send_close(struct path_engine *e, instant now, struct path *p, const char *reason)

@@ -23,6 +23,7 @@ void path_work_free(struct path *p)
     free(w->rekey_message);
     free(w->confirm);
     free(w->pieces);
+    free(w->move);
     free(w);
     p->work = NULL;
 }
