@@ -383,6 +383,14 @@ struct chord_id chord_range_from(const struct chord *c)
     return c->nodes ? c->node[c->nodes - 1].node.id : c->self.id;
 }
 
+bool chord_predecessor(const struct chord *c, unsigned index, struct chord_id *ret)
+{
+    if (index >= c->nodes || index >= CHORD_PREDECESSORS)
+        return false;
+    *ret = c->node[c->nodes - 1 - index].node.id;
+    return true;
+}
+
 bool chord_is_settled(const struct chord *c)
 {
     return c->settled;

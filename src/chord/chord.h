@@ -109,10 +109,12 @@ void chord_route(struct chord *c, instant now, const struct chord_id *key, const
 /* Gives a copy to our `index`th successor (0: the first); only in a ring with a secret.  False without one. */
 bool chord_copy(struct chord *c, unsigned index, const struct chord_id *key, const void *payload,
                 size_t size);
-/* Changes whenever the range that is ours, or our first successor, may have changed. */
+/* Changes whenever the range that is ours, that of our predecessor, or our first successor may have changed. */
 uint64_t chord_generation(const struct chord *c);
 /* Where the range that is ours begins: behind our predecessor, or, when all is ours, behind ourselves. */
 struct chord_id chord_range_from(const struct chord *c);
+/* Our `index`th predecessor (0: the first); false when we do not know so many. */
+bool chord_predecessor(const struct chord *c, unsigned index, struct chord_id *ret);
 /* Knows its place: alone by configuration, or its predecessor is known. */
 bool chord_is_settled(const struct chord *c);
 

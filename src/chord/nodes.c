@@ -242,12 +242,12 @@ void node_tick(struct chord *c, instant now)
         if (is_gone(c, now, &c->candidate[i - 1], QUIET))
             remove_at(c->candidate, &c->candidates, i - 1);
     for (unsigned i = c->nodes; i > 0; i--) {
-        bool near = i == 1 || i == c->nodes;
+        bool near = i == 1 || i == c->nodes, changes = near || i + 1 == c->nodes;
         if (!is_gone(c, now, &c->node[i - 1], near ? QUIET_NEAR : QUIET))
             continue;
         remove_at(c->node, &c->nodes, i - 1);
         c->counters.lost++;
-        if (near)
+        if (changes)
             c->generation++;
     }
 }

@@ -270,16 +270,33 @@ static void those_who_came_have_copies(void **state)
     static struct i3_trigger t[60];
     struct i3_ring *r = formed(3, 11, secret);
     insert_many(r, t, 60);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         i3_ring_add(r);
         i3_ring_run(r, 3 * SECOND);
     }
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         i3_ring_kill(r, i);
-        i3_ring_run(r, 4 * SECOND);
+        i3_ring_run(r, 3 * SECOND);
         assert_int_equal(lost_after(r, t, 60), 0);
     }
     i3_ring_free(r);
+}
+
+/* Each time one dies another one comes at the same moment, to whom the dead one cannot hand over. */
+static void one_dies_while_another_comes(void **state)
+{
+    static struct i3_trigger t[60];
+    for (uint64_t seed = 20; seed < 26; seed++) {
+        struct i3_ring *r = formed(5, seed, secret);
+        insert_many(r, t, 60);
+        for (unsigned i = 1; i <= 4; i++) {
+            i3_ring_kill(r, i); /* the first one is the seed */
+            i3_ring_add(r);
+            i3_ring_run(r, 4 * SECOND);
+            assert_int_equal(lost_after(r, t, 60), 0);
+        }
+        i3_ring_free(r);
+    }
 }
 
 static void behind_a_nat(void **state)
@@ -511,6 +528,7 @@ int main(void)
         cmocka_unit_test(a_server_dies),
         cmocka_unit_test(servers_come),
         cmocka_unit_test(limits_follow),
+        cmocka_unit_test(one_dies_while_another_comes),
         cmocka_unit_test(those_who_came_have_copies),
         cmocka_unit_test(behind_a_nat),
         cmocka_unit_test(captured_translation),

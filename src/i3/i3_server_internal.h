@@ -65,8 +65,11 @@ struct i3_server {
     struct i3_counters counters;
     uint64_t generation; /* of the ring, when triggers were last looked through */
     struct chord_id range_from;
-    bool had_range, walking;
-    instant swept, walked;
+    struct chord_id before[CHORD_PREDECESSORS]; /* the nodes before us then */
+    unsigned befores;
+    struct chord_id newcomer, newcomer_from; /* our predecessor, if he came lately; his range */
+    bool had_range, has_newcomer, walking;
+    instant swept, walked, newcomer_since;
 };
 
 /* A packet under way through the server. */

@@ -63,17 +63,52 @@ void i3_copy_in(struct i3_server *s, instant now, struct i3_packet *p)
         i3_drop(s, I3_DROP_TABLE_FULL);
 }
 
-/* Did it lie in the range that was ours before? */
-static bool was_ours(const struct i3_server *s, const struct chord_id *key)
+/* In (from, to]; in all when they are the same. */
+static bool lies_in(const struct chord_id *from, const struct chord_id *to,
+                    const struct chord_id *key)
 {
-    const struct chord_id *self = &chord_self(s->chord)->id;
-    struct chord_id all = chord_distance(&s->range_from, self),
-                    to = chord_distance(&s->range_from, key);
     static const struct chord_id zero;
-    if (!s->had_range)
-        return false;
+    struct chord_id all = chord_distance(from, to), way = chord_distance(from, key);
     return chord_id_equal(&all, &zero) ||
-           (!chord_id_equal(&to, &zero) && chord_compare(&to, &all) <= 0);
+           (!chord_id_equal(&way, &zero) && chord_compare(&way, &all) <= 0);
+}
+
+/* Is it somebody else's now whom we should give it?  What was ours; and of a newcomer all that he is responsible for:
+ * when the node before him died before he had copies, only we have what that one had. */
+static bool is_to_be_given(const struct i3_server *s, const struct chord_id *key)
+{
+    return (s->had_range && lies_in(&s->range_from, &chord_self(s->chord)->id, key)) ||
+           (s->has_newcomer && lies_in(&s->newcomer_from, &s->newcomer, key));
+}
+
+static void look_for_newcomer(struct i3_server *s, instant now)
+{
+    struct chord_id first;
+    if (!s->closed || !s->had_range || !chord_predecessor(s->chord, 0, &first) ||
+        !chord_predecessor(s->chord, 1, &s->newcomer_from)) {
+        s->has_newcomer = false;
+        return;
+    }
+    bool known = s->has_newcomer && chord_id_equal(&s->newcomer, &first);
+    if (known) {
+        s->has_newcomer = now - s->newcomer_since < I3_LIFETIME;
+        return;
+    }
+    s->has_newcomer = true;
+    for (unsigned i = 0; i < s->befores; i++)
+        s->has_newcomer &= !chord_id_equal(&s->before[i], &first);
+    s->newcomer = first;
+    s->newcomer_since = now;
+}
+
+static void remember_range(struct i3_server *s)
+{
+    s->range_from = chord_range_from(s->chord);
+    s->had_range = chord_is_settled(s->chord);
+    s->befores = 0;
+    while (s->befores < CHORD_PREDECESSORS &&
+           chord_predecessor(s->chord, s->befores, &s->before[s->befores]))
+        s->befores++;
 }
 
 /* As its client inserted it; with a nonce when all servers give the same ones. */
@@ -92,10 +127,10 @@ static struct i3_trigger of_kept(struct i3_server *s, const struct i3_kept *k)
 static void hand_over(struct i3_server *s, instant now, const struct i3_kept *k)
 {
     struct i3_packet p;
-    struct i3_trigger t = of_kept(s, k);
     struct chord_id key = i3_ring_key(&k->id);
-    if (!was_ours(s, &key))
+    if (!is_to_be_given(s, &key))
         return;
+    struct i3_trigger t = of_kept(s, k);
     if (!s->closed) {
         if (t.target.type == I3_TO_IPV6 || t.flags)
             return; /* an original knows neither */
@@ -125,18 +160,16 @@ static void walk(struct i3_server *s, instant now)
     if (k)
         return;
     s->walking = false;
-    s->range_from = chord_range_from(s->chord);
-    s->had_range = chord_is_settled(s->chord);
+    remember_range(s);
 }
 
 void i3_ring_advance(struct i3_server *s, instant now)
 {
-    if (!s->had_range && !s->walking && chord_is_settled(s->chord)) {
-        s->range_from = chord_range_from(s->chord);
-        s->had_range = true;
-    }
+    if (!s->had_range && !s->walking && chord_is_settled(s->chord))
+        remember_range(s);
     if (chord_generation(s->chord) != s->generation) {
         s->generation = chord_generation(s->chord);
+        look_for_newcomer(s, now);
         i3_table_walk_begin(s->table);
         s->walking = true;
         s->walked = now - WALK_EVERY;
