@@ -102,6 +102,98 @@ static void forged_removal(void **state)
     i3_ring_free(r);
 }
 
+/* Makes `chain` lead to `to`, tied by the left constraint. */
+static void lead_to(struct i3_trigger *chain, const struct i3_id *to)
+{
+    struct i3_hash *h = i3_hash_new();
+    i3_hash_id(h, I3_LEFT, to, i3_id_key(&chain->id));
+    i3_hash_free(h);
+    chain->target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = to};
+}
+
+/* Who knows both ends of a chain can insert it too, and gets a nonce for it; not the owner's.  The clients are as those of
+ * 2005: nothing of this needs a program of ours. */
+static void chains_of_others(void **state)
+{
+    struct i3_ring *r = alone(NULL);
+    struct i3_trigger end = drawn(r, &bob), chain = drawn(r, &bob), same, got;
+    lead_to(&chain, &end.id);
+    assert_true(i3_ring_insert(r, &bob, 0, &end));
+    assert_true(i3_ring_insert(r, &bob, 0, &chain));
+    same = chain;
+    memset(same.nonce, 0, I3_NONCE);
+    assert_true(i3_ring_insert(r, &mallory, 0, &same));
+    assert_memory_not_equal(same.nonce, chain.nonce, I3_NONCE);
+    say(r, &mallory, &mallory, I3_REMOVE, &same);
+    /* The nonce that anybody can compute, and half of a right one. */
+    memcpy(same.nonce, end.id.bytes, I3_NONCE);
+    say(r, &mallory, &mallory, I3_REMOVE, &same);
+    memcpy(same.nonce, chain.nonce, I3_NONCE / 2);
+    say(r, &mallory, &mallory, I3_REMOVE, &same);
+    assert_int_equal(drops(r, I3_DROP_NONCE), 3);
+    /* What bob was given does not serve at another address. */
+    say(r, &mallory, &mallory, I3_INSERT, &chain);
+    assert_int_equal(heard(r, &mallory, &got), I3_CHALLENGE);
+    assert_true(i3_ring_data(r, &alice, 0, &chain.id, &bob, "still there"));
+    say(r, &bob, &bob, I3_REMOVE, &chain);
+    assert_int_equal(i3_server_triggers(r->server[0].server), 1);
+    i3_ring_free(r);
+}
+
+/* An owner who does not come back loses it to who goes on; while he does, nobody else becomes one. */
+static void owners_of_chains(void **state)
+{
+    struct i3_ring *r = alone(NULL);
+    struct i3_trigger end = drawn(r, &bob), mine = drawn(r, &bob), hers;
+    lead_to(&mine, &end.id);
+    assert_true(i3_ring_insert(r, &bob, 0, &mine));
+    hers = mine;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(i3_ring_insert(r, &alice, 0, &hers));
+        assert_true(i3_ring_insert(r, &bob, 0, &mine));
+        i3_ring_run(r, 15 * SECOND);
+    }
+    say(r, &alice, &alice, I3_REMOVE, &hers);
+    assert_int_equal(drops(r, I3_DROP_NONCE), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(i3_ring_insert(r, &alice, 0, &hers));
+        i3_ring_run(r, 15 * SECOND);
+    }
+    say(r, &bob, &bob, I3_REMOVE, &mine); /* too late: it is hers */
+    assert_int_equal(drops(r, I3_DROP_NONCE), 2);
+    say(r, &alice, &alice, I3_REMOVE, &hers);
+    assert_int_equal(i3_server_triggers(r->server[0].server), 0);
+    i3_ring_free(r);
+}
+
+/* In a ring with a secret a chain keeps its owner when it goes to another server. */
+static void chains_that_move(void **state)
+{
+    struct i3_ring *r = alone(secret);
+    struct i3_trigger end = drawn(r, &bob), chain[20];
+    for (unsigned i = 0; i < 20; i++) {
+        chain[i] = drawn(r, &bob);
+        lead_to(&chain[i], &end.id);
+        assert_true(i3_ring_insert(r, &bob, 0, &chain[i]));
+    }
+    i3_ring_add(r);
+    i3_ring_run(r, 10 * SECOND);
+    unsigned moved = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        struct i3_server *owner = r->server[i3_ring_owner(r, &chain[i].id)].server;
+        unsigned before = i3_server_triggers(owner);
+        moved += owner == r->server[1].server;
+        struct i3_trigger hers = chain[i];
+        assert_true(i3_ring_insert(r, &mallory, 0, &hers));
+        say(r, &mallory, &mallory, I3_REMOVE, &hers);
+        assert_int_equal(i3_server_triggers(owner), before);
+        say(r, &bob, &bob, I3_REMOVE, &chain[i]);
+        assert_int_equal(i3_server_triggers(owner), before - 1);
+    }
+    assert_true(moved > 0);
+    i3_ring_free(r);
+}
+
 /* Ten triggers of one identifier to a victim would make ten packets of one; a victim that shows nothing gets one. */
 static void other_peoples_addresses(void **state)
 {
@@ -432,6 +524,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(somebody_elses_identifier),
         cmocka_unit_test(forged_removal),
+        cmocka_unit_test(chains_of_others),
+        cmocka_unit_test(owners_of_chains),
+        cmocka_unit_test(chains_that_move),
         cmocka_unit_test(other_peoples_addresses),
         cmocka_unit_test(a_flood_by_triggers),
         cmocka_unit_test(a_lying_sender),

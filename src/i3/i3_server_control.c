@@ -1,56 +1,18 @@
 /* Options: inserting, removing, asking who is responsible.
  *
- * Nonces.  The original's can be computed by anybody.  Ours is a keyed hash of the trigger, given to the SENDER of an
- * INSERT; who shows it receives at that address.  There are two of each trigger: one that is given when SENDER is the
- * trigger's own target (that target wants it: the trigger is proven), and another one for everybody else (a first server
- * that speaks for a client behind a NAT; or somebody who binds an address that is not his).  So nobody but the target can
- * remove a proven trigger, and who binds other people's addresses gets one copy per packet and no more (i3_table_put()).
- *
  * Replies.  CHALLENGE with CACHE_ADDRESS is a little longer than the INSERT that it answers: one address is sent
- * REPLIES_LONG of these a second, then CHALLENGE alone, which is shorter; then nothing.  What somebody else asked for, who
- * named this address as SENDER, is counted apart: a stranger cannot use up what a client may ask for itself. */
+ * REPLIES_LONG of these a second, then CHALLENGE alone, which is shorter; then nothing.  What came over the
+ * ring, where a stranger may have named this address as SENDER, is counted apart: he cannot use up what a client may ask for
+ * itself. */
 #include <string.h>
 
 #include "crypto/crypto.h"
 #include "i3/i3_server_internal.h"
 
-void i3_nonce(struct i3_server *s, const struct i3_trigger *t, bool proven, uint8_t ret[I3_NONCE])
-{
-    uint8_t text[2 + I3_ID + 18 + I3_ID] = {proven, t->target.type}, digest[32];
-    size_t size = 2;
-    memcpy(text + size, t->id.bytes, I3_ID);
-    size += I3_ID;
-    if (t->target.type == I3_TO_STACK) {
-        memcpy(text + size, t->target.stack[0].bytes, I3_ID);
-        size += I3_ID;
-    } else {
-        memcpy(text + size, t->target.at.ip.bytes, 16);
-        text[size + 16] = (uint8_t)(t->target.at.port >> 8);
-        text[size + 17] = (uint8_t)t->target.at.port;
-        size += 18;
-    }
-    crypto_hmac(&s->nonce_key, text, size, digest);
-    memcpy(ret, digest, I3_NONCE);
-}
-
-void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE])
-{
-    memset(ret, 0, I3_NONCE);
-    if (target->type == I3_TO_STACK) {
-        memcpy(ret, target->stack[0].bytes, I3_NONCE);
-        return;
-    }
-    /* Address and port as they lie in the memory of the machines that it ran on. */
-    for (unsigned i = 0; i < 4; i++)
-        ret[i] = target->at.ip.bytes[3 - i];
-    ret[4] = (uint8_t)target->at.port;
-    ret[5] = (uint8_t)(target->at.port >> 8);
-}
-
 bool i3_may_reply(struct i3_server *s, const struct passage *p, bool *ret_long)
 {
-    bool asks_himself = p->from && ip_address_equal(&p->from->ip, &p->reply.ip);
-    struct limit_sources *replies = &s->replies[asks_himself];
+    /* What comes straight is answered where it comes from; over the ring anybody can have said who asks. */
+    struct limit_sources *replies = &s->replies[p->from != NULL];
     /* One counter for both: the short ones begin where the long ones end. */
     if (!limit_source_admits(replies, p->now, &p->reply.ip, REPLIES_SHORT)) {
         i3_drop(s, I3_DROP_REPLY_LIMIT);
@@ -153,10 +115,21 @@ static struct i3_trigger as_seen(const struct passage *p, const struct i3_trigge
     return seen;
 }
 
-static bool nonce_is(struct i3_server *s, const struct i3_trigger *t, bool proven)
+static bool nonce_is(const struct i3_server *s, const struct i3_trigger *t, bool proven)
 {
     uint8_t right[I3_NONCE];
     i3_nonce(s, t, proven, right);
+    return crypto_equal(right, t->nonce, I3_NONCE);
+}
+
+/* Without a SENDER another server hands the trigger over, or somebody repeats what he was given once. */
+static bool chain_nonce_is(const struct i3_server *s, const struct passage *p,
+                           const struct i3_trigger *t)
+{
+    uint8_t right[I3_NONCE];
+    if (!p->reply.ip.family)
+        return i3_chain_nonce_is_one(s, t);
+    i3_chain_nonce(s, t, &p->reply, right);
     return crypto_equal(right, t->nonce, I3_NONCE);
 }
 
@@ -200,6 +173,19 @@ static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
     return i3_table_find(s->table, seen) != NULL;
 }
 
+static void insert_chain(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_trigger shown = *t;
+    if (chain_nonce_is(s, p, t)) {
+        keep(s, p, t, false);
+        if (p->reply.ip.family && was_kept(s, t))
+            answer(s, p, I3_ACK, t);
+        return;
+    }
+    i3_chain_nonce(s, t, &p->reply, shown.nonce);
+    answer(s, p, I3_CHALLENGE, &shown);
+}
+
 static void insert(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
 {
     struct i3_trigger seen = as_seen(p, t), shown = *t;
@@ -212,6 +198,10 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
             answer(s, p, I3_CONSTRAINT_FAILED, t);
         return;
     }
+    if (first) {
+        insert_chain(s, p, t);
+        return;
+    }
     /* Who speaks for himself is given the nonce that is only for him, also when he has shown the other one. */
     bool himself = is_from_target(p, &seen), proven = nonce_is(s, &seen, true);
     if (proven || (!himself && nonce_is(s, &seen, false))) {
@@ -220,7 +210,7 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
             answer(s, p, I3_ACK, t);
         return;
     }
-    if (!p->from && !p->reply.ip.family && t->target.type != I3_TO_STACK) {
+    if (!p->from && !p->reply.ip.family) {
         ask_target(s, p, t);
         return;
     }
@@ -236,8 +226,9 @@ static void remove_trigger(struct i3_server *s, struct passage *p, const struct 
         i3_drop(s, I3_DROP_UNKNOWN_TRIGGER);
         return;
     }
-    bool may = nonce_is(s, &seen, true) ||
-               ((!kept->proven || kept->target.type == I3_TO_STACK) && nonce_is(s, &seen, false));
+    bool may = kept->target.type == I3_TO_STACK
+                   ? crypto_equal(i3_table_owner(kept), t->nonce, I3_NONCE)
+                   : nonce_is(s, &seen, true) || (!kept->proven && nonce_is(s, &seen, false));
     if (!may) {
         i3_drop(s, I3_DROP_NONCE);
         return;

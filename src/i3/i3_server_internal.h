@@ -55,7 +55,7 @@ struct i3_server {
     struct crypto_hmac_key nonce_key, route_key;
     unsigned requests;
     struct limit_sources clients, unwanted;
-    struct limit_sources replies[2]; /* to somebody else than who asks, and to who asks */
+    struct limit_sources replies[2]; /* for what came over the ring, and straight */
     struct route *route;
     unsigned routes;
     struct back back[BACKS];
@@ -115,12 +115,20 @@ void i3_control_own(struct i3_server *s, struct passage *p);
 /* The option's trigger by which a server tells somebody that it is responsible for an identifier: in his family. */
 void i3_cache_option(struct i3_server *s, const struct i3_id *id, const struct endpoint *whom,
                      struct i3_option *ret);
-/* The nonce of a trigger; `proven`: given to the target itself. */
-void i3_nonce(struct i3_server *s, const struct i3_trigger *t, bool proven, uint8_t ret[I3_NONCE]);
-/* The nonce that an original gives for this target: no secret. */
-void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE]);
 /* May this address be sent a reply, and may it be longer than what it answers? */
 bool i3_may_reply(struct i3_server *s, const struct passage *p, bool *ret_long);
+
+/* ---- i3_server_nonce.c: who may keep and remove a trigger ---- */
+/* Of a trigger to an address; `proven`: given to the target itself. */
+void i3_nonce(const struct i3_server *s, const struct i3_trigger *t, bool proven,
+              uint8_t ret[I3_NONCE]);
+/* Of a trigger to identifiers, for who is sent replies at `owner`. */
+void i3_chain_nonce(const struct i3_server *s, const struct i3_trigger *t,
+                    const struct endpoint *owner, uint8_t ret[I3_NONCE]);
+/* Is the trigger's own nonce one of these, whosever it is? */
+bool i3_chain_nonce_is_one(const struct i3_server *s, const struct i3_trigger *t);
+/* The nonce that an original gives for this target: no secret. */
+void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE]);
 
 /* ---- i3_server_data.c ---- */
 void i3_data(struct i3_server *s, struct passage *p);

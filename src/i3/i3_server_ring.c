@@ -52,8 +52,8 @@ void i3_copy_in(struct i3_server *s, instant now, struct i3_packet *p)
     }
     i3_nonce(s, t, true, proven);
     i3_nonce(s, t, false, other);
-    bool is_proven = !memcmp(proven, t->nonce, I3_NONCE);
-    if (!is_proven && memcmp(other, t->nonce, I3_NONCE)) {
+    bool is_proven = !first && !memcmp(proven, t->nonce, I3_NONCE);
+    if (first ? !i3_chain_nonce_is_one(s, t) : !is_proven && memcmp(other, t->nonce, I3_NONCE)) {
         i3_drop(s, I3_DROP_FORGED_COPY);
         return;
     }
@@ -119,8 +119,10 @@ static struct i3_trigger of_kept(struct i3_server *s, const struct i3_kept *k)
     memcpy(t.key, k->key, I3_KEY);
     if (k->limit)
         t.limit = *i3_table_limit(k);
-    if (s->closed)
-        i3_nonce(s, &t, k->proven && t.target.type != I3_TO_STACK, t.nonce);
+    if (t.target.type == I3_TO_STACK)
+        memcpy(t.nonce, i3_table_owner(k), I3_NONCE);
+    else
+        i3_nonce(s, &t, k->proven, t.nonce);
     return t;
 }
 

@@ -2,6 +2,7 @@
  * holds the first identifier of each group and doubles while it fills. */
 #include "i3/i3_table.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,13 @@ struct i3_limit {
     struct i3_bucket bucket;
     uint64_t tokens; /* in units times a second of nanoseconds: exact */
     instant filled;
+};
+
+/* What a trigger to identifiers has besides; its stack is the target's. */
+struct chain {
+    uint8_t owner[I3_NONCE];
+    instant owned; /* until then he is the owner */
+    struct i3_id stack[];
 };
 
 /* What the table needs around a trigger. */
@@ -57,10 +65,15 @@ struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifeti
     return t;
 }
 
+static struct chain *chain_of(const struct i3_kept *k)
+{
+    return (struct chain *)((uintptr_t)k->target.stack - offsetof(struct chain, stack));
+}
+
 static void piece_done(struct piece *p)
 {
     if (p->kept.target.type == I3_TO_STACK)
-        free((void *)(uintptr_t)p->kept.target.stack);
+        free(chain_of(&p->kept));
     free(p->kept.limit);
 }
 
@@ -260,6 +273,18 @@ static void set_limit(struct i3_table *t, struct piece *p, instant now,
                                       .filled = now};
 }
 
+/* Inserted again: by its owner, or by somebody who becomes the owner when that one is gone. */
+static void own(struct i3_table *t, struct piece *p, instant now, const struct i3_trigger *trigger)
+{
+    if (p->kept.target.type != I3_TO_STACK)
+        return;
+    struct chain *c = chain_of(&p->kept);
+    if (c->owned <= now)
+        memcpy(c->owner, trigger->nonce, I3_NONCE);
+    if (!memcmp(c->owner, trigger->nonce, I3_NONCE))
+        c->owned = now + t->lifetime;
+}
+
 static void fill(struct i3_table *t, struct piece *p, instant now, const struct i3_trigger *trigger,
                  bool proven)
 {
@@ -270,9 +295,12 @@ static void fill(struct i3_table *t, struct piece *p, instant now, const struct 
     k->target = trigger->target;
     memcpy(k->key, trigger->key, I3_KEY);
     if (k->target.type == I3_TO_STACK) {
-        struct i3_id *stack = base_calloc(k->target.depth, sizeof *stack);
-        memcpy(stack, trigger->target.stack, k->target.depth * sizeof *stack);
-        k->target.stack = stack;
+        size_t size = k->target.depth * sizeof(struct i3_id);
+        struct chain *c = base_calloc(1, sizeof *c + size);
+        memcpy(c->stack, trigger->target.stack, size);
+        memcpy(c->owner, trigger->nonce, I3_NONCE);
+        c->owned = now + t->lifetime;
+        k->target.stack = c->stack;
         t->chains++;
     }
     set_limit(t, p, now, trigger);
@@ -305,6 +333,7 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
             if (proven || !p->kept.proven)
                 set_limit(t, p, now, trigger);
             p->kept.proven |= proven;
+            own(t, p, now, trigger);
             refresh(t, now, p);
             return I3_KEPT_AGAIN;
         }
@@ -382,6 +411,11 @@ const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const stru
         unsigned wanted = best->kept.prefix > I3_MATCH ? best->kept.prefix : I3_MATCH;
         return i3_id_common(&best->kept.id, id) >= wanted ? &best->kept : NULL;
     }
+}
+
+const uint8_t *i3_table_owner(const struct i3_kept *kept)
+{
+    return chain_of(kept)->owner;
 }
 
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept)

@@ -52,6 +52,9 @@ const struct i3_kept *i3_table_find(const struct i3_table *t, const struct i3_tr
 void i3_table_remove(struct i3_table *t, const struct i3_kept *kept);
 /* The first trigger of the identifier that matches best, or NULL; what is over is taken out on the way. */
 const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const struct i3_id *id);
+/* Of a trigger to identifiers: the nonce of who inserted it first, or of the first who did so again after that one had not
+ * for the lifetime of a trigger. */
+const uint8_t *i3_table_owner(const struct i3_kept *kept);
 /* What it lets through; NULL: everything. */
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept);
 /* May `size` bytes go through it now? */
