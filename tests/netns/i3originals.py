@@ -1,6 +1,9 @@
 """Servers and clients of the original i3 on machines of the lab.  They are models (tests/interop/), which die of what the
 original died of, and say so; what it survived but a good peer does not send they print as "odd"."""
+import contextlib
+import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -8,7 +11,8 @@ import sys
 import time
 
 import netlab
-from netlab import wait_until
+from netlab import Lab, program, wait_until
+from ocalahost import Host
 
 MODELS = os.path.join(netlab.ROOT, "tests", "interop")
 sys.path.insert(0, MODELS)
@@ -131,3 +135,117 @@ def ring_of_originals(*options, period=0.25):
             wait_until(lambda: original.knows() == set(servers.values()) - {original.at}, 30,
                        lambda: f"the ring of {original.machine.name}: {original.log()[-2000:]}")
     return serve
+
+
+# Rings of ours and of originals, with original clients.
+
+AT = {f"s{n}": f"10.1.0.{10 + n}" for n in range(1, 5)}
+PLACE = dict(zip(AT, places(4)))
+PERIOD = "0.125"  # of the originals' rounds
+
+
+class Ours:
+    """A server of ours, with what a test asks an original too."""
+
+    def __init__(self, machine, at, place, seeds=()):
+        self.machine, self.at, self.id, self.killed = machine, at, place, False
+        self.control, ready = machine.file("i3-control"), machine.file("i3-ready")
+        for path in (self.control, ready):
+            if os.path.exists(path):
+                os.unlink(path)
+        words = ["--listen", at, "--id", place, "--control", self.control, "--ready-file", ready]
+        for seed in seeds:
+            words += ["--seed", f"{seed}:5611"]
+        self.process = machine.start([program("ocala"), "i3-server", *words], "i3-server.log")
+        wait_until(lambda: os.path.exists(ready), 20, lambda: f"{machine.name} to serve: {self.process.log()}")
+
+    def ask(self):
+        done = self.machine.run([program("ocala"), "--socket", self.control, "--json", "i3"], check=True)
+        return json.loads(done.stdout)
+
+    def triggers(self):
+        return self.ask()["triggers"]
+
+    def knows(self):
+        state = self.ask()
+        return {node["at"].split(":")[0] for node in state["nodes"]} if state["settled"] else set()
+
+    def log(self):
+        return self.process.log()
+
+    def kill(self):
+        self.killed = True
+        self.process.end(signal.SIGKILL)
+
+    def check(self, odd=False):
+        assert self.killed or self.process.running(), f"{self.machine.name} ended: {self.log()[-3000:]}"
+
+
+class Net:
+    def original(self, name, *seeds):
+        return self.serve(name, OriginalServer(self.lab_machine(name), AT[name], PLACE[name], [AT[s] for s in seeds],
+                                               "--period", PERIOD))
+
+    def ours(self, name, *seeds):
+        return self.serve(name, Ours(self.lab_machine(name), AT[name], PLACE[name], [AT[s] for s in seeds]))
+
+    def serve(self, name, server):
+        self.servers[name] = server
+        return server
+
+    def lab_machine(self, name):
+        return next(machine for machine in self.lab.machines if machine.name == name)
+
+    def client(self, machine, by, *options):
+        client = OriginalClient(self.lab_machine(machine), [AT[by]], *options)
+        self.clients.append(client)
+        return client
+
+    def living(self):
+        return {name: server for name, server in self.servers.items() if not server.killed}
+
+    def formed(self, limit=40):
+        """Waits until every server that lives knows those and no others."""
+        everybody = {server.at for server in self.living().values()}
+        for name, server in self.living().items():
+            wait_until(lambda: server.knows() == everybody - {server.at}, limit,
+                       lambda: f"{name} to know the others, not {server.knows()}: {server.log()[-2000:]}")
+
+    def id_of(self, name, to=None, among=None):
+        """An identifier for which this server is responsible, in the ring of those that live, or of `among`."""
+        ring = sorted((int(PLACE[other], 16), other) for other in among or self.living())
+        while True:
+            ident = identifier(self.dice, to)
+            key = int.from_bytes(ident[:20], "big")
+            if next((other for place, other in ring if place >= key), ring[0][1]) == name:
+                return ident
+
+    def check(self, odd=False):
+        for peer in [*self.servers.values(), *self.clients]:
+            peer.check(odd)
+
+    def clear(self):
+        for peer in [*self.servers.values(), *self.clients]:
+            if peer.process.running():
+                peer.process.end(signal.SIGKILL)
+            if peer.process.popen.stdin:
+                peer.process.popen.stdin.close()
+
+
+@contextlib.contextmanager
+def fixture():
+    with Lab(machine_class=Host) as lab:
+        machines = [lab.machine(name) for name in (*AT, "alice", "bob", "mallory")]
+        lab.switch({machine: f"10.1.0.{11 + i}/24" for i, machine in enumerate(machines)})
+        yield lab
+
+
+@contextlib.contextmanager
+def net_of(lab, seed):
+    net = Net()
+    net.lab, net.servers, net.clients, net.dice = lab, {}, [], random.Random(seed)
+    try:
+        yield net
+        net.check()
+    finally:
+        net.clear()
