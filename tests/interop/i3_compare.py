@@ -58,6 +58,8 @@ class Comparison:
         self.chained = {}
         for to in self.public[:4] + list(self.private)[:2]:
             self.chained[identifier(self.dice, to)] = (to,)
+        # An original lets anybody remove a trigger to identifiers, ours only who inserted it.
+        self.owners = {ident: self.dice.choice(self.callers) for ident in self.chained}
         self.nonces = {}  # (which, id, target, caller): the one that this server gave
         self.answers = self.pings = 0
         self.began = time.monotonic()
@@ -143,6 +145,8 @@ class Comparison:
         caller = dice.choice(self.callers)
         ident = dice.choice(self.public + list(self.private) + list(self.chained))
         what = dice.random()
+        if what < 0.55 and ident in self.chained:
+            caller = self.owners[ident]
         if what < 0.4:
             self.insert(caller, ident, dice.choice((128, 129, 192, 255, 256)), dice.random() < 0.2)
         elif what < 0.45:
