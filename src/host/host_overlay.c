@@ -333,6 +333,7 @@ void host_path_out(struct host *h, const struct path_out *o)
 {
     static const enum overlay_use use[] = {[PATH_USE_IDLE] = OVERLAY_IDLE,
                                            [PATH_USE_BUSY] = OVERLAY_BUSY,
+                                           [PATH_USE_QUIET] = OVERLAY_QUIET,
                                            [PATH_USE_SILENT] = OVERLAY_SILENT};
     if (o->kind == PATH_OUT_SEND) {
         struct host_out *out = host_out_add(h, HOST_OUT_SEND);

@@ -117,6 +117,7 @@ struct overlay_out {
 enum overlay_use {
     OVERLAY_IDLE,  /* no data for a while                                              */
     OVERLAY_BUSY,  /* data flows                                                       */
+    OVERLAY_QUIET, /* data went, and none has come back for a sixth of `timers: probe`: it may flow one way only */
     OVERLAY_SILENT /* we sent something, and nothing has come back for `timers: probe` */
 };
 
@@ -169,7 +170,7 @@ struct overlay_class {
     bool (*answer)(const struct overlay *o, const struct arrival *from, struct recipe *ret);
     /* The other end has not been heard on this tunnel: look the name up again, try another endpoint.  May be NULL. */
     void (*tunnel_suspect)(struct overlay *o, instant now, uint32_t tunnel);
-    /* Said when it changes, SILENT at most once a second.  May be NULL. */
+    /* Said when it changes; QUIET again and again while it is so, SILENT too, at most once a second.  May be NULL. */
     void (*tunnel_use)(struct overlay *o, instant now, uint32_t tunnel, enum overlay_use use);
 
     /* The instance's socket is bound to that port; `local.ip` has family 0 when it takes datagrams to any address.  Said

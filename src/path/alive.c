@@ -178,6 +178,24 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
     return false;
 }
 
+/* Data that went and had no answer by the next look: the module may ask its own way long before the path is in doubt. */
+static void tick_quiet(struct path_engine *e, instant now, struct path *p, instant *due)
+{
+    struct work *w = path_work(p);
+    instant pause = tick_spacing(e) / 2, heard, sent;
+    session_data_last(p, &heard, &sent);
+    if (sent <= heard) {
+        w->data_unanswered = 0;
+        return;
+    }
+    if (!w->data_unanswered || heard >= w->data_unanswered)
+        w->data_unanswered = sent;
+    else if (now - w->data_unanswered >= pause)
+        neighbour_quiet(e, now, p->first, pause);
+    *due =
+        earlier(*due, w->data_unanswered + pause > now ? w->data_unanswered + pause : now + pause);
+}
+
 static void tick_old_keys(struct path_engine *e, instant now, struct path *p, instant *due)
 {
     struct work *w = path_work(p);
@@ -303,6 +321,7 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
     if (now - used < busy) {
         due = earlier(due, now + tick_spacing(e)); /* in use: look again soon */
         neighbour_used(e, p->first);
+        tick_quiet(e, now, p, &due);
     } else {
         neighbour_idle(e, now, p->first);
     }

@@ -251,6 +251,14 @@ void neighbour_idle(struct path_engine *e, instant now, struct neighbour *n)
     say_use(e, n, PATH_USE_IDLE);
 }
 
+void neighbour_quiet(struct path_engine *e, instant now, struct neighbour *n, instant pause)
+{
+    if (n->quiet_told && now - n->quiet_told < pause)
+        return;
+    n->quiet_told = now_floor(now);
+    say_use(e, n, PATH_USE_QUIET);
+}
+
 void neighbour_silent(struct path_engine *e, instant now, struct neighbour *n)
 {
     if (n->silent_told && now - n->silent_told < SECOND)

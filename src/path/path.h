@@ -125,7 +125,7 @@ enum path_out_kind {
     PATH_OUT_NOTICE, /* level (syslog), reason: for the log                                  */
 };
 
-enum path_use { PATH_USE_IDLE, PATH_USE_BUSY, PATH_USE_SILENT };
+enum path_use { PATH_USE_IDLE, PATH_USE_BUSY, PATH_USE_QUIET, PATH_USE_SILENT };
 
 /* Pointers are valid until the next call. */
 struct path_out {

@@ -90,7 +90,7 @@ struct neighbour {
     bool wanted;          /* the module does: a link is to stand                   */
     bool link_told;       /* the module knows of it                                */
     bool busy;            /* the module was told that data flows                   */
-    instant silent_told;
+    instant quiet_told, silent_told;
     struct path *paths;               /* whose first hop it is, links included           */
     struct transit_side *transits_of; /* of both sides                                */
     struct rate opens;                /* that it brings, for us or for others                  */
@@ -148,6 +148,7 @@ struct work {
     size_t confirm_size;
     instant confirm_next, confirm_spacing;
     instant unanswered_since, probe_next;
+    instant data_unanswered; /* data that nothing was heard after, when we last looked; 0: none */
     unsigned probes;
     instant probe_sent;
     uint64_t ping_cookie;
@@ -406,6 +407,8 @@ void neighbour_link_failed(struct path_engine *e, struct neighbour *n);
 void neighbour_used(struct path_engine *e, struct neighbour *n);
 /* The link was looked at: does any path still use the neighbour? */
 void neighbour_idle(struct path_engine *e, instant now, struct neighbour *n);
+/* Data went, and none came back for `pause`; told once in each pause. */
+void neighbour_quiet(struct path_engine *e, instant now, struct neighbour *n, instant pause);
 void neighbour_silent(struct path_engine *e, instant now, struct neighbour *n);
 /* Does a datagram from there come from this neighbour?  A tunnel that cannot tell: yes. */
 bool neighbour_at(const struct neighbour *n, const struct endpoint *remote);
@@ -460,6 +463,7 @@ instant session_sent(const struct path *p);
 instant session_data_used(const struct path *p);
 /* Was data sent for longer than `pause` after some was heard last? */
 bool session_data_unanswered(const struct path *p, instant pause);
+void session_data_last(const struct path *p, instant *ret_heard, instant *ret_sent);
 /* What was sent on data lanes: records, and bytes inside of them. */
 void session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes);
 void session_watch(struct path *p);

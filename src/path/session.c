@@ -206,6 +206,11 @@ instant session_data_used(const struct path *p)
     return later(p->since, later(heard, sent));
 }
 
+void session_data_last(const struct path *p, instant *ret_heard, instant *ret_sent)
+{
+    last_use(p, 1, ret_heard, ret_sent);
+}
+
 bool session_data_unanswered(const struct path *p, instant pause)
 {
     instant heard, sent;

@@ -32,6 +32,7 @@ static int ron_init(struct overlay *o, instant now, const char **ret_reason)
     r->id = ron_id(o->settings.host);
     r->started = r->budget_since = now;
     r->due = now;
+    r->budget = RON_BUDGET;
     r->news_due = INSTANT_NEVER;
     r->row_sequence = entropy_u32(o->settings.entropy);
     r->steer_due = true;
@@ -261,10 +262,12 @@ static void ron_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum
     if (!t || !t->member || !t->member->linked)
         return;
     struct ron_member *m = t->member;
-    if (use != OVERLAY_SILENT)
+    if (use == OVERLAY_BUSY || use == OVERLAY_IDLE)
         m->busy = use == OVERLAY_BUSY;
     ron_due(r, now); /* one outside of the sample is probed now */
-    if (use != OVERLAY_IDLE && (use == OVERLAY_SILENT || r->options.adaptive))
+    if (use == OVERLAY_QUIET)
+        ron_probe_quiet(r, now, m, true);
+    else if (use == OVERLAY_SILENT)
         ron_probe_now(r, now, m, m->hop ? &m->through : &m->near);
 }
 
@@ -344,6 +347,12 @@ static void ron_link_message(struct overlay *o, instant now, uint32_t tunnel,
         break;
     case RON_LEAVE:
         ron_leave_heard(r, now, m);
+        break;
+    case RON_QUIET:
+        ron_probe_quiet(r, now, m, false);
+        break;
+    case RON_DEAD:
+        ron_dead_heard(r, now, m, ron_arrival_hop(from), bytes, size);
         break;
     default:
         r->count[RON_COUNT_BAD_MESSAGE]++;

@@ -11,9 +11,11 @@
 #define SEAL         33 /* what a sealed module message has around it */
 #define ASK_AGAIN    SECOND
 #define GIVE_UP      (10 * SECOND)
+#define TALK_PAUSE   (200 * MILLISECOND)
+#define QUIET        (500 * MILLISECOND)
 #define RECORD_BYTES 4 /* C0, kind, from, to */
 
-enum kind { HANDSHAKE, ANSWER, MESSAGE, DATA };
+enum kind { HANDSHAKE, ANSWER, MESSAGE, DATA, TALK, ECHO };
 
 struct mesh_flight {
     instant at;
@@ -249,6 +251,11 @@ static void received(struct mesh *m, unsigned node, struct packet *p)
     t->heard = m->now;
     if (kind == DATA) {
         n->got++;
+    } else if (kind == TALK) {
+        if (t->state == MESH_UP)
+            send_by(m, node, from, &t->recipe, ECHO, "", 0);
+    } else if (kind == ECHO) {
+        t->unanswered = 0;
     } else if (kind == HANDSHAKE) {
         if (t->state == MESH_CLOSED) {
             t->state = MESH_OPENING;
@@ -303,6 +310,21 @@ static void arrive(struct mesh *m, const struct mesh_flight *f)
 
 /* ---- running ---- */
 
+static void talk(struct mesh *m, unsigned node, unsigned other, struct mesh_tunnel *t)
+{
+    struct overlay *o = m->node[node].module;
+    if (m->now >= t->talk) {
+        t->talk = m->now + TALK_PAUSE;
+        t->unanswered = t->unanswered ? t->unanswered : m->now;
+        send_by(m, node, other, &t->recipe, TALK, "", 0);
+    }
+    if (t->unanswered && m->now - t->unanswered >= QUIET && m->now - t->quiet >= QUIET) {
+        t->quiet = m->now;
+        o->class->tunnel_use(o, m->now, other, OVERLAY_QUIET);
+        pull(m, node);
+    }
+}
+
 static void tick(struct mesh *m, unsigned node)
 {
     struct mesh_node *n = &m->node[node];
@@ -314,6 +336,8 @@ static void tick(struct mesh *m, unsigned node)
     }
     for (unsigned other = 0; other < m->count; other++) {
         struct mesh_tunnel *t = &n->tunnel[other];
+        if (t->talks && t->state == MESH_UP)
+            talk(m, node, other, t);
         if (t->link && m->now - t->heard > 25 * SECOND) { /* as the path engine notices */
             o->class->tunnel_suspect(o, m->now, other);
             set_link(m, node, other, false);
@@ -504,6 +528,12 @@ void mesh_busy(struct mesh *m, unsigned a, unsigned b, enum overlay_use use)
     struct overlay *o = m->node[a].module;
     o->class->tunnel_use(o, m->now, b, use);
     pull(m, a);
+}
+
+void mesh_talk(struct mesh *m, unsigned a, unsigned b)
+{
+    m->node[a].tunnel[b].talks = true;
+    mesh_busy(m, a, b, OVERLAY_BUSY);
 }
 
 void mesh_say(struct mesh *m, unsigned from, unsigned to, const void *bytes, size_t size)

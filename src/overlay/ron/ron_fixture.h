@@ -18,9 +18,11 @@ struct mesh_pair {
 
 struct mesh_tunnel {
     enum { MESH_CLOSED, MESH_OPENING, MESH_UP } state;
-    bool wanted, link, busy;
+    bool wanted, link, talks;
     struct recipe recipe;
     instant ask, give_up, heard; /* handshake: the next message 1, the end of trying */
+    instant talk, unanswered,
+        quiet; /* programs: says the next, has no answer since, told the module */
 };
 
 struct mesh_node {
@@ -78,6 +80,8 @@ unsigned mesh_links(struct mesh *m, unsigned node);
 /* Data from a to b by a's recipe: it arrives, or does not. */
 void mesh_data(struct mesh *m, unsigned a, unsigned b);
 void mesh_busy(struct mesh *m, unsigned a, unsigned b, enum overlay_use use);
+/* Programs of a ask programs of b five times a second, from now on; a's module hears of silence as the path engine tells it. */
+void mesh_talk(struct mesh *m, unsigned a, unsigned b);
 /* A message on the link, as if the other's module had made it. */
 void mesh_say(struct mesh *m, unsigned from, unsigned to, const void *bytes, size_t size);
 

@@ -155,6 +155,108 @@ static void test_repeated(void **state)
     mesh_free(m);
 }
 
+static void say_dead(struct mesh *m, unsigned from, uint32_t hop, size_t size)
+{
+    uint8_t bytes[5] = {RON_DEAD};
+    struct writer w = writer_over(bytes + 1, 4);
+    write_u32(&w, hop);
+    mesh_say(m, from, 0, bytes, size);
+}
+
+/* n2 is an honest hop to n1 and to n3.  n1 says that it is dead, and that nothing comes: this is about the way to n1. */
+static void test_words_about_a_hop(void **state)
+{
+    const struct mesh_pair far = {.delay = 100 * MILLISECOND};
+    const uint8_t quiet = RON_QUIET;
+    struct mesh *m = mesh_new(MEMBERS, 1, 1);
+    mesh_set(m, 0, 1, &far);
+    mesh_set(m, 0, 3, &far);
+    mesh_start_all(m);
+    assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+    mesh_run(m, 2 * MINUTE);
+    assert_int_equal(mesh_hop(m, 0, 1), 2);
+    assert_int_equal(mesh_hop(m, 0, 3), 2);
+
+    uint64_t probes = counted(m, RON_COUNT_PROBES);
+    for (unsigned i = 0; i < 600; i++) {
+        mesh_say(m, 1, 0, &quiet, 1);
+        mesh_run(m, 100 * MILLISECOND);
+    }
+    assert_int_equal(mesh_hop(m, 0, 1), 2); /* it was asked, and answers */
+    assert_in_range(counted(m, RON_COUNT_PROBES) - probes, 10, 120);
+
+    uint64_t doubted = counted(m, RON_COUNT_HOPS_DOUBTED);
+    say_dead(m, 1, 0, 5); /* a way that is not in use */
+    say_dead(m, 1, ron_id("n3"), 5);
+    say_dead(m, 1, ron_id("n2"), 4); /* cut */
+    assert_int_equal(mesh_hop(m, 0, 1), 2);
+    assert_int_equal(counted(m, RON_COUNT_BAD_MESSAGE), 1);
+    assert_int_equal(counted(m, RON_COUNT_WRONG_WAY), 1);
+    for (unsigned i = 0; i < 100; i++)
+        say_dead(m, 1, ron_id("n2"), 5);
+    assert_int_not_equal(mesh_hop(m, 0, 1), 2);
+    assert_int_equal(counted(m, RON_COUNT_HOPS_DOUBTED), doubted + 1);
+    assert_int_equal(mesh_hop(m, 0, 3), 2);
+    mesh_run(m, 30 * SECOND);
+    assert_int_not_equal(mesh_hop(m, 0, 1), 2);
+    assert_int_equal(mesh_hop(m, 0, 3), 2);
+    mesh_free(m);
+}
+
+/* That the direct way is dead comes by a hop, when it has healed: both ends are back at once, and do not tell each other. */
+static void test_no_echo(void **state)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct mesh *m = mesh_new(MEMBERS, 1, seed);
+        mesh_options(m, "profile", "fast");
+        mesh_start_all(m);
+        assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+        mesh_run(m, MINUTE);
+        uint8_t bytes[5] = {RON_DEAD};
+        struct ron_header h = {
+            .hops = 1, .hop = ron_id("n2"), .to = ron_id("n0"), .from = ron_id("n1")};
+        struct arrival by = {.socket = 3, .remote = m->node[1].at, .via_size = RON_HEADER};
+        ron_header_write(&h, by.via);
+        struct overlay *o = m->node[0].module;
+        o->class->link_message(o, m->now, 1, &by, bytes, sizeof bytes);
+        assert_true(mesh_member(m, 0, 1)->near.measure.outage);
+        mesh_run(m, 20 * SECOND);
+        assert_int_equal(mesh_hop(m, 0, 1), -1);
+        assert_int_equal(mesh_hop(m, 1, 0), -1);
+        assert_in_range(counted(m, RON_COUNT_FLIPS), 2, 4);
+        mesh_free(m);
+    }
+}
+
+/* n1 sends to n0 by n2, which begins to keep it; n0 sends straight, so n1 hears it and notices nothing. */
+static void test_a_hop_that_keeps_answers(void **state)
+{
+    static const struct overlay_option no_hops = {"hops", "none"};
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct mesh *m = mesh_new(MEMBERS, MEMBERS, seed);
+        mesh_set(m, 0, 1, &(struct mesh_pair){.delay = 100 * MILLISECOND});
+        for (unsigned i = 0; i + 1 < MEMBERS; i++)
+            if (!strcmp(m->members[0][i].host, "n1")) {
+                m->members[0][i].options = &no_hops;
+                m->members[0][i].option_count = 1;
+            }
+        mesh_start_all(m);
+        assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+        mesh_run(m, 2 * MINUTE);
+        assert_int_equal(mesh_hop(m, 0, 1), -1);
+        unsigned keeps = (unsigned)mesh_hop(m, 1, 0);
+        assert_in_range(keeps, 2, 3);
+        mesh_talk(m, 0, 1);
+        mesh_run(m, 5 * SECOND + (instant)seed * 130 * MILLISECOND);
+        m->node[keeps].black_hole = true;
+        mesh_run(m, 5 * SECOND);
+        assert_int_not_equal(mesh_hop(m, 1, 0), (int)keeps);
+        assert_true(!m->node[0].tunnel[1].unanswered ||
+                    m->now - m->node[0].tunnel[1].unanswered < 500 * MILLISECOND);
+        mesh_free(m);
+    }
+}
+
 /* ---- names ---- */
 
 static void announce(struct mesh *m, unsigned from, const char *const *hosts, unsigned count)
@@ -222,8 +324,13 @@ static void test_invented_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),          cmocka_unit_test(test_repeated),
-        cmocka_unit_test(test_one_number),       cmocka_unit_test(test_others_names),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_words_about_a_hop),
+        cmocka_unit_test(test_no_echo),
+        cmocka_unit_test(test_a_hop_that_keeps_answers),
+        cmocka_unit_test(test_one_number),
+        cmocka_unit_test(test_others_names),
         cmocka_unit_test(test_invented_members),
     };
     return cmocka_run_group_tests_name("overlay_ron_hostile", tests, NULL, NULL);

@@ -34,6 +34,7 @@
 #define RON_WANT_MOST   MINUTE       /* longest pause between attempts to have a link            */
 #define RON_DOUBT       MINUTE       /* how long a hop that failed us is left out, at first      */
 #define RON_DOUBT_MOST  (10 * MINUTE)
+#define RON_BUDGET      (8 * 1000)   /* thousandths of a probe saved up, at least */
 #define RON_NEWS_PAUSE  (SECOND / 2) /* changes of membership are told together                 */
 
 /* Metrics: id, word, what wins. */
@@ -74,11 +75,11 @@ enum ron_counter {
 
 struct ron_options {
     enum ron_metric metric;
-    bool adaptive;         /* ways in use are probed more often, timeouts follow the round trip */
+    bool adaptive;         /* silence is looked into at once, timeouts follow the round trip     */
     instant interval;      /* of probes, plus up to a third                                      */
     instant timeout;       /* of a probe: longest                                                */
     instant timeout_least; /* adaptive                                                           */
-    instant busy;          /* adaptive: interval of a way in use                                 */
+    instant busy;          /* adaptive: interval of a way whose data is not answered             */
     unsigned outage;       /* probes lost in a row                                               */
     instant update;        /* interval of link state                                             */
     uint32_t peers;        /* members that each is probed with; beyond that many: a sample       */
@@ -103,6 +104,7 @@ struct ron_prober {
     struct ron_measure measure;
     uint64_t number; /* of the probe that waits for its answer; 0: none */
     uint32_t hop;
+    instant said; /* round trip by that hop, before it was measured */
     instant sent, due;
     bool say;
     /* What the other end's probes need. */
@@ -148,6 +150,8 @@ struct ron_member {
     bool asked;     /* and the answer is link_up, or not there yet */
     bool forgotten; /* goes as soon as nobody holds it */
     instant linked_since, want_due, want_pause;
+    instant quiet, quiet_since; /* data without an answer: last seen, first; 0: never */
+    instant quiet_told;         /* to the member */
     unsigned says;
     bool queued;
     struct ron_member *say_prev, *say_next;
@@ -165,7 +169,8 @@ struct ron_member {
     instant row_due, row_sent; /* ours, to it */
 
     /* Route. */
-    uint32_t hop; /* 0: direct */
+    uint32_t hop;      /* 0: direct */
+    uint32_t dead_hop; /* the way that was left because it failed, for it to know */
     instant routed_since;
     struct ron_tried tried[RON_TRIED];
     enum ron_metric metric;
@@ -200,6 +205,8 @@ struct ron_tunnel {
 #define RON_SAY_NEWS    0x20
 #define RON_SAY_ASK     0x40
 #define RON_SAY_LEAVE   0x80
+#define RON_SAY_DEAD    0x100
+#define RON_SAY_QUIET   0x200
 
 struct ron_steer;
 struct ron {
@@ -240,6 +247,7 @@ static inline void ron_due(struct ron *r, instant due)
 
 /* ron_output.c */
 void ron_say(struct ron *r, struct ron_member *m, unsigned what);
+void ron_unsay(struct ron *r, struct ron_member *m, unsigned what);
 void ron_tunnel_say(struct ron *r, struct ron_tunnel *t, unsigned what);
 void ron_tunnel_unsay(struct ron *r, struct ron_tunnel *t, unsigned what);
 bool ron_output(struct overlay *o, struct overlay_out *ret);
@@ -294,9 +302,12 @@ void ron_leave_heard(struct ron *r, instant now, struct ron_member *from);
 
 /* ron_probe.c */
 unsigned ron_loss(const struct ron_measure *m); /* percent */
-void ron_prober_begin(struct ron_prober *p, uint32_t hop, instant due);
+/* `said`: the round trip by that hop as far as others know; 0: nobody does. */
+void ron_prober_begin(struct ron_prober *p, uint32_t hop, instant said, instant due);
 void ron_probes_advance(struct ron *r, instant now, struct ron_member *m);
 void ron_probe_now(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p);
+/* Data goes to the member by the way in use, and none comes back; `own`: we see that, else it is the member that says so. */
+void ron_probe_quiet(struct ron *r, instant now, struct ron_member *m, bool own);
 /* One message of the member's probers; 0: there is none.  *ret_hop: by which way it goes. */
 size_t ron_probe_make(struct ron *r, struct ron_member *m, uint32_t *ret_hop);
 void ron_probe_heard(struct ron *r, instant now, struct ron_member *from,
@@ -330,6 +341,12 @@ void ron_route(struct ron *r, instant now, struct ron_member *m);
 void ron_routes_by(struct ron *r, instant now, uint32_t hop);
 /* The way in use does not lead there. */
 void ron_route_failed(struct ron *r, instant now, struct ron_member *m);
+/* The same, and it is the member itself who says so. */
+void ron_route_told(struct ron *r, instant now, struct ron_member *m);
+/* DEAD: it left that way to us; `by`: the hop that the message came through. */
+size_t ron_dead_make(struct ron *r, struct ron_member *to);
+void ron_dead_heard(struct ron *r, instant now, struct ron_member *from, uint32_t by,
+                    const uint8_t *bytes, size_t size);
 
 /* ron_steer.c */
 bool ron_recipe(const struct ron *r, const struct ron_member *m, uint32_t hop, struct recipe *ret);

@@ -171,7 +171,7 @@ void ron_member_at(struct ron *r, instant now, struct ron_member *m, const struc
         ron_member_changed(r, now, m);
     if (moved && m->linked) {
         m->near.measure.outage = false;
-        ron_prober_begin(&m->near, 0, now);
+        ron_prober_begin(&m->near, 0, 0, now);
     }
     m->want_due = instant_min(m->want_due, now);
     ron_due(r, now);
@@ -252,9 +252,9 @@ void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_
     m->row = NULL;
     m->row_count = 0;
     m->row_due = now;
-    ron_prober_begin(&m->near, 0, now);
+    ron_prober_begin(&m->near, 0, 0, now);
     m->near.measure.outage = m->hop != 0; /* the direct way did not get us here */
-    ron_prober_begin(&m->through, m->hop, now);
+    ron_prober_begin(&m->through, m->hop, 0, now);
     ron_member_heard(r, now, m);
     if (r->links <= 2) {
         m->ask = 0;

@@ -10,7 +10,7 @@ void ron_say(struct ron *r, struct ron_member *m, unsigned what)
     m->says |= what;
 }
 
-static void unsay(struct ron *r, struct ron_member *m, unsigned what)
+void ron_unsay(struct ron *r, struct ron_member *m, unsigned what)
 {
     m->says &= ~what;
     if (m->says || !m->queued)
@@ -46,6 +46,13 @@ static bool message(struct ron *r, struct ron_member *m, size_t size, struct ove
     return true;
 }
 
+/* A message that is no more than its type. */
+static bool word(struct ron *r, struct ron_member *m, enum ron_type type, struct overlay_out *ret)
+{
+    r->bytes[0] = (uint8_t)type;
+    return message(r, m, 1, ret);
+}
+
 static bool output_probe(struct ron *r, struct ron_member *m, struct overlay_out *ret)
 {
     uint32_t hop;
@@ -56,40 +63,47 @@ static bool output_probe(struct ron *r, struct ron_member *m, struct overlay_out
         ret->recipe = &r->by;
         return message(r, m, size, ret);
     }
-    unsay(r, m, RON_SAY_PROBES);
+    ron_unsay(r, m, RON_SAY_PROBES);
     return false;
 }
 
 /* One thing that is to be said about or to the member; false: nothing was left. */
 static bool output_member(struct ron *r, struct ron_member *m, struct overlay_out *ret)
 {
-    static const unsigned talk =
-        RON_SAY_PROBES | RON_SAY_ROW | RON_SAY_NEWS | RON_SAY_ASK | RON_SAY_LEAVE;
+    static const unsigned talk = RON_SAY_DEAD | RON_SAY_QUIET | RON_SAY_PROBES | RON_SAY_ROW |
+                                 RON_SAY_NEWS | RON_SAY_ASK | RON_SAY_LEAVE;
     if (!m->linked)
-        unsay(r, m, talk);
+        ron_unsay(r, m, talk);
+    if (m->says & RON_SAY_DEAD) {
+        ron_unsay(r, m, RON_SAY_DEAD);
+        return message(r, m, ron_dead_make(r, m), ret);
+    }
+    if (m->says & RON_SAY_QUIET) {
+        ron_unsay(r, m, RON_SAY_QUIET);
+        return word(r, m, RON_QUIET, ret);
+    }
     if (m->says & RON_SAY_PROBES && output_probe(r, m, ret))
         return true;
     if (m->says & RON_SAY_ROW) {
-        unsay(r, m, RON_SAY_ROW);
+        ron_unsay(r, m, RON_SAY_ROW);
         return message(r, m, ron_row_make(r, r->now, m), ret);
     }
     if (m->says & RON_SAY_NEWS) {
         size_t size = ron_news_make(r, r->now, m);
         if (!size || m->news_told >= r->changed)
-            unsay(r, m, RON_SAY_NEWS);
+            ron_unsay(r, m, RON_SAY_NEWS);
         return message(r, m, size, ret);
     }
     if (m->says & RON_SAY_ASK) {
-        unsay(r, m, RON_SAY_ASK);
+        ron_unsay(r, m, RON_SAY_ASK);
         return message(r, m, ron_ask_make(r, m), ret);
     }
     if (m->says & RON_SAY_LEAVE) {
-        unsay(r, m, RON_SAY_LEAVE);
-        r->bytes[0] = RON_LEAVE;
-        return message(r, m, 1, ret);
+        ron_unsay(r, m, RON_SAY_LEAVE);
+        return word(r, m, RON_LEAVE, ret);
     }
     if (m->says & RON_SAY_LOOKUP) {
-        unsay(r, m, RON_SAY_LOOKUP);
+        ron_unsay(r, m, RON_SAY_LOOKUP);
         ret->kind = OVERLAY_LOOKUP;
         ret->lookup = m->lookup;
         ret->name = m->places[m->place].name;
@@ -99,7 +113,7 @@ static bool output_member(struct ron *r, struct ron_member *m, struct overlay_ou
         return false;
     ret->kind = m->wanted ? OVERLAY_LINK_WANT : OVERLAY_LINK_RELEASE;
     ret->host = m->host;
-    unsay(r, m, RON_SAY_WANT | RON_SAY_RELEASE);
+    ron_unsay(r, m, RON_SAY_WANT | RON_SAY_RELEASE);
     return true;
 }
 

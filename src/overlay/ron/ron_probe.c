@@ -8,17 +8,24 @@
  * answered, the next follows after the interval; lost, at once; so many lost in a row, and the way is out, and asked at the
  * interval until an answer comes.
  *
- * `fast` adds two things.  A probe is lost after a few round trips instead of after the longest wait.  And the way that data
- * takes now is asked at the busy interval, out of a budget that grows with what all other probes cost: together they are at
- * most twice as many. */
+ * `fast` adds two things.  A probe is lost after a few round trips instead of after the longest wait.  And where data goes and
+ * none comes back the way is asked at once, and again at the busy interval: data that is answered needs no probes beside it.
+ * These come out of a budget that grows with what all other probes cost, so together they are at most twice as many; half of
+ * it is kept for ways that have just fallen silent, so that data that never is answered does not use it up.  A way by a hop is
+ * asked so with every profile: the paper does not probe these at all. */
 #include "overlay/ron/ron_internal.h"
 
 #include <string.h>
 
-#define BUDGET_MOST  (8 * 1000) /* thousandths of a probe */
-#define BUDGET_LEAST 1000       /* in a second, however few members there are */
-#define WINDOW_LEAST 20         /* the first loss is not 100 percent */
-#define UNPROVEN     2          /* probes lost on a way that never answered */
+#define BUDGET_LEAST 1000 /* thousandths of a probe in a second, however few members there are */
+#define QUIET_OVER   (2 * SECOND) /* without a word about silence: there was none               */
+#define QUIET_TELLS  (4 * SECOND) /* after data's last answer its silence says something          */
+#define QUIET_TOLD   (2 * SECOND) /* so long the other end is told that it had none              */
+#define HOP_PAUSE    SECOND       /* between these probes of a way by a hop, with `paper`        */
+#define HOP_FIRST    (500 * MILLISECOND) /* the same, before there was any answer                 */
+#define HOP_LEAST    (200 * MILLISECOND) /* shortest wait for an answer by a hop                  */
+#define WINDOW_LEAST 20                  /* the first loss is not 100 percent */
+#define UNPROVEN     2                   /* probes lost on a way that never answered */
 
 /* ---- measuring ---- */
 
@@ -50,50 +57,66 @@ static void note_rtt(struct ron_measure *m, instant rtt)
 
 /* ---- when ---- */
 
-static instant patience(const struct ron *r, const struct ron_measure *m)
+static instant patience(const struct ron *r, const struct ron_prober *p)
 {
     const struct ron_options *o = &r->options;
-    instant wait = m->rtt ? 4 * m->rtt : o->timeout;
-    if (wait < o->timeout_least)
-        wait = o->timeout_least;
+    instant wait = p->measure.rtt ? 4 * p->measure.rtt : p->hop ? 4 * p->said : o->timeout;
+    instant least = !p->hop ? o->timeout_least : p->measure.rtt ? HOP_LEAST : HOP_FIRST;
+    if (wait < least)
+        wait = least;
     return instant_min(wait, o->timeout);
 }
 
-/* One more probe than usual, if that is not more than twice what is usual. */
-static bool budget_admits(struct ron *r, instant now)
+/* What probes cost without any silence, in thousandths of a probe in a second: so many more there may be. */
+static uint64_t rate(const struct ron *r)
 {
-    instant spent = now - r->budget_since, mean = r->options.interval + r->options.interval / 6;
-    uint64_t rate = (uint64_t)(1000 * SECOND / mean) * r->links;
-    if (rate < BUDGET_LEAST)
-        rate = BUDGET_LEAST;
+    instant mean = r->options.interval + r->options.interval / 6;
+    uint64_t usual = (uint64_t)(1000 * SECOND / mean) * r->links;
+    return usual < BUDGET_LEAST ? BUDGET_LEAST : usual;
+}
+
+/* One more probe than usual, if that is not more than twice what is usual; `first` on a way that has just fallen silent. */
+static bool budget_admits(struct ron *r, instant now, bool first)
+{
+    uint64_t most = 1000 * (uint64_t)r->links; /* saved up: one for each link */
+    instant spent = now - r->budget_since;
+    if (most < RON_BUDGET)
+        most = RON_BUDGET;
     if (spent > 10 * SECOND || spent < 0)
         spent = 10 * SECOND;
-    r->budget += rate * (uint64_t)(spent / MILLISECOND) / 1000;
+    r->budget += rate(r) * (uint64_t)(spent / MILLISECOND) / 1000;
     r->budget_since = now;
-    if (r->budget > BUDGET_MOST)
-        r->budget = BUDGET_MOST;
-    if (r->budget < 1000)
+    if (r->budget > most)
+        r->budget = most;
+    if (r->budget < (first ? 1000 : most / 2))
         return false;
     r->budget -= 1000;
     return true;
 }
 
-static void rest(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p)
+/* Between two probes of a way that stays silent: all such ways have their turn. */
+static instant turn(const struct ron *r, instant now)
+{
+    instant pause = r->options.adaptive ? r->options.busy : HOP_PAUSE, silent = 0;
+    for (const struct ron_member *m = r->members; m; m = m->by_host.next)
+        silent += m->quiet && now - m->quiet < QUIET_OVER;
+    instant all = silent * 1000 * SECOND / (instant)rate(r);
+    return all > pause ? all : pause;
+}
+
+static void rest(struct ron *r, instant now, struct ron_prober *p)
 {
     const struct ron_options *o = &r->options;
     instant pause = o->interval;
     pause += (instant)entropy_below(r->overlay.settings.entropy,
                                     (uint32_t)(o->interval / 3 / MILLISECOND) + 1) *
              MILLISECOND;
-    if (o->adaptive && m->busy && !p->measure.outage && p->hop == m->hop && o->busy < pause &&
-        budget_admits(r, now))
-        pause = o->busy;
     p->due = now + pause;
 }
 
-void ron_prober_begin(struct ron_prober *p, uint32_t hop, instant due)
+void ron_prober_begin(struct ron_prober *p, uint32_t hop, instant said, instant due)
 {
-    *p = (struct ron_prober){.hop = hop, .due = due};
+    *p = (struct ron_prober){.hop = hop, .said = said, .due = due};
 }
 
 static void ask(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p)
@@ -102,7 +125,7 @@ static void ask(struct ron *r, instant now, struct ron_member *m, struct ron_pro
         p->number = entropy_u64(r->overlay.settings.entropy);
     while (!p->number);
     p->sent = now;
-    p->due = now + patience(r, &p->measure);
+    p->due = now + patience(r, p);
     p->say = true;
     ron_say(r, m, RON_SAY_PROBES);
 }
@@ -113,6 +136,28 @@ void ron_probe_now(struct ron *r, instant now, struct ron_member *m, struct ron_
         return;
     ask(r, now, m, p);
     ron_due(r, p->due);
+}
+
+/* The silence may be the fault of the other end's way to us, which the other end does not notice as long as it hears us: it is
+ * told. */
+void ron_probe_quiet(struct ron *r, instant now, struct ron_member *m, bool own)
+{
+    struct ron_prober *p = m->hop ? &m->through : &m->near;
+    bool first = !m->quiet || now - m->quiet >= QUIET_OVER, ask_it, tell;
+    m->quiet = now > 0 ? now : 1;
+    if (first)
+        m->quiet_since = m->quiet;
+    ask_it = (r->options.adaptive || m->hop) && !p->number && !p->measure.outage &&
+             (first || now - p->sent >= turn(r, now));
+    tell = own && now - m->quiet_since < QUIET_TOLD && (first || now - m->quiet_told >= HOP_PAUSE);
+    if (!m->linked || !(ask_it || tell) || !budget_admits(r, now, first))
+        return;
+    if (ask_it)
+        ron_probe_now(r, now, m, p);
+    if (tell) {
+        m->quiet_told = now;
+        ron_say(r, m, RON_SAY_QUIET);
+    }
 }
 
 /* ---- what probes lead to ---- */
@@ -134,15 +179,18 @@ static void outage(struct ron *r, instant now, struct ron_member *m, struct ron_
 static void lost(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p)
 {
     unsigned limit = p->measure.rtt ? r->options.outage : UNPROVEN;
+    bool silent = p->hop == m->hop && m->quiet && now - m->quiet_since < QUIET_TELLS;
+    if (silent && (r->options.adaptive || p->hop) && limit > UNPROVEN)
+        limit = UNPROVEN; /* data that had answers so far counts as well */
     p->number = 0;
     r->count[RON_COUNT_PROBES_LOST]++;
     note(&p->measure, true);
     if (p->measure.outage) {
-        rest(r, now, m, p);
+        rest(r, now, p);
     } else if (p->measure.in_row < limit) {
         ask(r, now, m, p);
     } else {
-        rest(r, now, m, p);
+        rest(r, now, p);
         outage(r, now, m, p);
     }
 }
@@ -179,7 +227,7 @@ static void answered(struct ron *r, instant now, struct ron_member *m, struct ro
     p->measure.outage = false;
     p->measure.heard = now;
     p->number = 0;
-    rest(r, now, m, p);
+    rest(r, now, p);
     ron_due(r, p->due);
     if (back && p == &m->near)
         ron_rows_hurry(r, now, m);

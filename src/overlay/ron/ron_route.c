@@ -75,7 +75,7 @@ static struct ron_way way_by(const struct ron *r, instant now, const struct ron_
     struct ron_way w = {.hop = hop->id};
     const struct ron_measure *x = &hop->near.measure;
     if (hop == m || !hop->linked || !hop->direct.ip.family || x->outage || !x->rtt ||
-        hop->no_through)
+        hop->no_through || (r->options.adaptive && x->in_row && m->hop != hop->id))
         return w;
     const struct ron_entry *e = ron_row_entry(r, hop, m->id);
     if (!e || e->rtt == RON_NO_WAY || !e->forwards)
@@ -112,14 +112,14 @@ struct ron_way ron_way_used(const struct ron *r, const struct ron_member *m)
 
 /* ---- choosing ---- */
 
-static void use(struct ron *r, instant now, struct ron_member *m, uint32_t hop)
+static void use(struct ron *r, instant now, struct ron_member *m, uint32_t hop, instant rtt)
 {
     if (m->hop == hop)
         return;
     m->hop = hop;
     m->routed_since = now;
     r->count[RON_COUNT_FLIPS]++;
-    ron_prober_begin(&m->through, hop, now);
+    ron_prober_begin(&m->through, hop, rtt, now);
     ron_due(r, now);
     ron_tunnels_follow(r, now, m);
 }
@@ -181,20 +181,25 @@ void ron_route(struct ron *r, instant now, struct ron_member *m)
     if (!used.usable) {
         struct ron_way best = ron_way_best(r, now, m);
         bool hop = best.usable && (!direct.usable || best.cost < direct.cost);
-        use(r, now, m, hop ? best.hop : 0);
+        uint32_t failed = m->hop;
+        use(r, now, m, hop ? best.hop : 0, best.rtt);
+        if (m->hop != failed && m->linked) {
+            m->dead_hop = failed;
+            ron_say(r, m, RON_SAY_DEAD);
+        }
         return;
     }
     if (m->hop && direct.usable && direct.measured && direct.cost <= used.cost) {
-        use(r, now, m, 0);
+        use(r, now, m, 0, 0);
         return;
     }
     if (!used.measured)
         return; /* its first answer brings us here again */
     struct ron_way best = ron_way_best(r, now, m);
     if (best.hop != m->hop && better(r, m, &used, &best))
-        use(r, now, m, best.hop);
+        use(r, now, m, best.hop, best.rtt);
     else if (m->hop && better(r, m, &used, &direct))
-        use(r, now, m, 0);
+        use(r, now, m, 0, 0);
 }
 
 void ron_routes_by(struct ron *r, instant now, uint32_t hop)
@@ -219,4 +224,34 @@ void ron_route_failed(struct ron *r, instant now, struct ron_member *m)
         ron_probe_now(r, now, m, &m->near);
     }
     ron_route(r, now, m);
+}
+
+void ron_route_told(struct ron *r, instant now, struct ron_member *m)
+{
+    ron_route_failed(r, now, m);
+    ron_unsay(r, m, RON_SAY_DEAD); /* two that tell each other would never end */
+}
+
+size_t ron_dead_make(struct ron *r, struct ron_member *to)
+{
+    struct writer w = writer_over(r->bytes, sizeof r->bytes);
+    write_u8(&w, RON_DEAD);
+    write_u32(&w, to->dead_hop);
+    return writer_size(&w);
+}
+
+/* What we send it by that way is lost as well, and we may not notice for long when it goes on talking to us by another.  It
+ * is believed: what it says is about the way between the two of us and changes no other. */
+void ron_dead_heard(struct ron *r, instant now, struct ron_member *from, uint32_t by,
+                    const uint8_t *bytes, size_t size)
+{
+    struct reader in = reader_over(bytes, size);
+    read_u8(&in);
+    uint32_t hop = read_u32(&in);
+    if (in.failed || reader_left(&in))
+        r->count[RON_COUNT_BAD_MESSAGE]++;
+    else if (hop == by)
+        r->count[RON_COUNT_WRONG_WAY]++;
+    else if (from->hop == hop)
+        ron_route_told(r, now, from);
 }

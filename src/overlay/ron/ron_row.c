@@ -57,7 +57,7 @@ static void no_way_to_us(struct ron *r, instant now, struct ron_member *from, ui
     if (!us || us->rtt != RON_NO_WAY || from->near.measure.outage)
         return;
     if (hop && !from->hop)
-        ron_route_failed(r, now, from);
+        ron_route_told(r, now, from);
     else
         ron_probe_now(r, now, from, &from->near);
 }

@@ -9,6 +9,8 @@
  *   MEMBERS  15 | count 8 | count * (flags 8 | age 16 in s | size 8 | name | family's address | port 16)
  *   ASK      16 | id 32                                        "who is that?"; 0: "who is there?"
  *   LEAVE    17                                                "I am about to end"
+ *   DEAD     18 | hop 32                                       "nothing comes through to you by that way: I left it"
+ *   QUIET    19                                                "data that I sent you had no answer: ask your way to me"
  *
  * `hop` is 0 for the direct way.  An rtt of all ones means that there is no way.  Row flags: 80, the sender forwards there
  * for the one it says this to; the lower seven bits are the loss in percent.  Member flags: 1 left, 2 has an IPv4 address,
@@ -39,6 +41,8 @@ enum ron_type {
     RON_MEMBERS,
     RON_ASK,
     RON_LEAVE,
+    RON_DEAD,
+    RON_QUIET,
 };
 
 struct ron_header {
