@@ -9,8 +9,9 @@ Our hosts over servers that are no code of ours and die of every packet that the
 import service
 import suite
 from i3lab import NAME, about, await_way, behind_a_router, download_while, everybody_up, network, tunnel_text
-from i3originals import ring_of_originals
+from i3originals import OriginalServer, places, ring_of_originals
 from netlab import need, program, wait_until
+from ocalahost import serve_i3
 from suite import case
 
 ONE = {"s1": "10.1.0.11"}
@@ -60,10 +61,40 @@ def with_everything_on():
         check(net)
 
 
+def mixed(net, servers):
+    """Two originals and two of ours, each of which knows one of the other kind at first."""
+    net.originals = []
+    names, ats = list(servers), list(servers.values())
+    for n, (place, name) in enumerate(zip(places(len(names)), names)):
+        seeds = [ats[n - 1]] if n else []
+        if n % 2 == 0:
+            net.originals.append(OriginalServer(net.servers[name], ats[n], place, seeds, "--period", "0.25"))
+        else:
+            serve_i3(net.servers[name], ats[n], seeds)
+    for original in net.originals:
+        wait_until(lambda: original.knows() == set(ats) - {original.at}, 30, lambda: original.log()[-2000:])
+
+
+@case
+def by_a_ring_of_both_kinds():
+    """two originals and two of ours: each host reaches each, by shortcuts where both allow them"""
+    options = {"alpha": {"shortcut": "allow"}, "gamma": {"shortcut": "allow"}}
+    with network(options=options, hosts=("alpha", "beta", "gamma"), serve=mixed) as net:
+        everybody_up(net)
+        for host in net.hosts.values():
+            host.serve()
+        for host in net.hosts:
+            for other in net.hosts:
+                assert host == other or fetched(net.hosts[host], f"{other}.lab.i3")
+        await_way(net.alpha, NAME, "by private identifier")
+        await_way(net.gamma, "alpha.lab.i3", "by shortcut")
+        check(net)
+
+
 @case
 def an_original_is_killed():
     """the original that carries the download is killed, and stays a ghost in the ring for a while: it goes on, by others"""
-    with network(servers=THREE, serve=ring_of_originals()) as net:
+    with network(servers=THREE, serve=ring_of_originals(period=0.125)) as net:
         everybody_up(net)
         net.beta.serve()
         assert net.alpha.ping(NAME)
