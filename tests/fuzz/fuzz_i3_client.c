@@ -213,15 +213,29 @@ static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *
     pull(x);
 }
 
-static struct overlay *start(struct scene *x, bool allow)
+/* `how`: bits for shortcuts, hosts to be passed, an identifier of our own, a middlebox. */
+static struct overlay *start(struct scene *x, uint8_t how)
 {
     static const char servers[] = "192.0.2.1:5610, 192.0.2.2:5610";
-    const struct overlay_option options[] = {{"servers", servers},
-                                             {"shortcut", allow ? "allow" : "deny"}};
+    static const struct overlay_option book = {
+        "id", "1111111111111111111111111111111111111111111111111111111111111111"};
+    static const struct overlay_member member = {
+        .host = "beta", .options = &book, .option_count = 1};
+    struct overlay_option options[5] = {{"servers", servers},
+                                        {"shortcut", how & 1 ? "allow" : "deny"}};
+    unsigned count = 2;
+    if (how & 2)
+        options[count++] = (struct overlay_option){"through", "one, two"};
+    if (how & 4)
+        options[count++] = (struct overlay_option){"id_from", "a text of this host"};
+    if (how & 8)
+        options[count++] = (struct overlay_option){"middlebox", "one"};
     struct overlay_settings s = {.instance = "lab.i3",
                                  .host = "alpha",
                                  .options = options,
-                                 .option_count = 2,
+                                 .option_count = count,
+                                 .members = &member,
+                                 .member_count = how & 4 ? 1 : 0,
                                  .entropy = &x->random.entropy};
     const char *reason;
     x->o = overlay_new(overlay_class_find("i3"), &s, x->now, &reason);
@@ -238,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arrival back = {
         .remote = address(0), .via_size = I3_VIA, .via = {I3_VERSION, I3_DATA, 2, 7}};
     seeded_init(&x.random, 1);
-    start(&x, read_u8(&r) & 1);
+    start(&x, read_u8(&r));
     x.o->class->tunnel_open(x.o, x.now, 0, "beta");
     x.o->class->tunnel_accept(x.o, x.now, 1, "gamma", &back);
     x.o->class->link_up(x.o, x.now, 1, "gamma");

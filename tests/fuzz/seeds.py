@@ -589,7 +589,7 @@ def i3_client():
     def do(what, about=0, data=b""):
         return bytes([what, about, len(data)]) + data
 
-    raw, reply, sealed, private, probe, time, arrives, trouble = range(8)
+    raw, reply, sealed, private, probe, time, arrives, trouble, check = range(9)
     for tag, packet in vectors("E").items():
         seed("i3_client", tag, b"\1" + do(raw, 0, packet[:255]) + do(arrives, 0, packet[:255]))
     # Challenge and acknowledgement of the first four triggers.
@@ -606,6 +606,12 @@ def i3_client():
     data = b"\x10\x10\x02" + bytes(64) + b"\xc1record"
     seed("i3_client", "moved", b"\1" + held + do(arrives, 0, data) + do(arrives, 1, data) + do(arrives, 1, b"\xc1plain"))
     seed("i3_client", "trouble", b"\1" + linked + b"".join(do(trouble, n) + do(time, 25) for n in range(16)))
+    # A round of checks: all come back, none, and what nobody waits for.
+    checked = b"".join(do(check, n) for n in range(4))
+    seed("i3_client", "checked", b"\0" + held + checked + do(time, 30) + checked + do(check, 0x80) + do(check, 0, b"\x05\x01"))
+    seed("i3_client", "distrusted", b"\0" + held + do(time, 8) * 4 + held + do(time, 200) + held + do(time, 8) * 4 + checked)
+    for how in range(16):
+        seed("i3_client", f"options-{how}", bytes([how]) + linked + do(arrives, 0, data) + do(time, 30) + do(trouble, 2))
 
 
 def main():

@@ -11,6 +11,7 @@ Unmodified programs reach hosts by identifiers that servers keep.
 import json
 import re
 import socket
+import sys
 
 import service
 import suite
@@ -232,6 +233,73 @@ def a_middlebox():
         assert passed > 20, box.log()
         # Without it beta hears nothing any more but what is said to make a link.
         assert not net.alpha.ping(NAME, limit=20) or "by private identifier" not in tunnel_text(net.alpha, NAME)
+
+
+@case
+def a_sender_has_it_pass_a_filter():
+    """alpha has everything that it sends to beta pass the same filter; beta, which knows nothing of it, answers straight"""
+    with network(servers={"s1": "10.1.0.11"}, options={"alpha": {"through": "filter"}, "beta": {"shortcut": "allow"}},
+                 hosts=("alpha", "beta", "gamma")) as net:
+        box = net.gamma.start([program("i3-filter"), "10.1.0.11:5610", "10.1.0.3:7000", "filter.lab.i3", "100000"], "filter.log")
+        box.await_log("ready")
+        everybody_up(net, "alpha", "beta")
+        net.beta.serve()
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        await_way(net.alpha, NAME, "by private identifier")
+        assert "passes 1 host first" in tunnel_text(net.alpha, NAME)
+        net.alpha.run(["ping", "-c", "30", "-i", "0.05", NAME], check=True)
+        box.end()
+        passed = int(box.log().split()[-4])
+        assert passed > 30, box.log()
+        # Nothing goes past it: not on this link, and there is no other.
+        assert not net.alpha.ping(NAME, limit=40)
+        net.alpha.again()
+        wait_until(lambda: "has to pass" in json.dumps(net.alpha.explain(NAME)), 90, lambda: net.alpha.explain(NAME))
+
+
+@case
+def an_address_book():
+    """beta's identifier is computed from a text of its own: found by who lists the identifier, by nobody else"""
+    with network(servers={"s1": "10.1.0.11"}, options={"beta": {"id_from": "a text that nobody else knows"}},
+                 hosts=("alpha", "beta", "gamma")) as net:
+        everybody_up(net, "beta")
+        identifier = re.search("its identifier, for others' members, is ([0-9a-f]{64})", about(net.beta))[1]
+        net.alpha.config["overlays"][0]["members"] = [{"name": "beta", "options": {"id": identifier}}]
+        everybody_up(net, "alpha", "gamma")
+        net.beta.serve()
+        assert net.alpha.curl(f"http://{NAME}:8000/marker") == service.MARKER + "\n"
+        assert net.beta.ping("alpha.lab.i3")
+        assert "status: NXDOMAIN" in net.gamma.run(["dig", "+time=20", "+tries=1", NAME], limit=30).stdout
+        # Listed while the daemon runs.
+        net.gamma.config["overlays"][0]["members"] = [{"name": "beta", "options": {"id": identifier}}]
+        net.gamma.write_config()
+        net.gamma.ocala("reload")
+        wait_until(lambda: net.gamma.ping(NAME), 60, "gamma to find beta")
+
+
+@case
+def one_of_several():
+    """beta and gamma have one name and one key: alpha reaches the one whose digits match longer, the other when that one is gone"""
+    options = {"alpha": {"anycast": "aa"}, "beta": {"anycast": "a8"}, "gamma": {"anycast": "a0"}}
+    with network(servers={"s1": "10.1.0.11"}, options=options, hosts=("alpha", "beta", "gamma")) as net:
+        key = net.beta.file("shared.pem")
+        net.beta.ocala("key", "new", key)
+        for host in (net.beta, net.gamma):
+            host.config.update(name="printer", key=key)
+        everybody_up(net)
+        for host, text in ((net.beta, "near"), (net.gamma, "far")):
+            host.write("who", text)
+            host.start([sys.executable, "-m", "http.server", "8000", "--directory", host.folder])
+
+        def who():
+            return net.alpha.curl("http://printer.lab.i3:8000/who", check=False)
+        wait_until(lambda: who() == "near", 30, "the near one to answer")
+        net.beta.kill9()  # not a word to the server: its trigger is there for half a minute
+        wait_until(lambda: who() == "far", 120, "the far one to answer")
+        net.beta.up()
+        wait_until(lambda: re.search("public trigger [^;]* at ", about(net.beta)), 30, lambda: about(net.beta))
+        net.alpha.again()
+        wait_until(lambda: who() == "near", 30, "the near one to answer again")
 
 
 @case

@@ -149,7 +149,7 @@ instant i3_exchange_advance(struct i3 *m, instant now, struct i3_tunnel *t)
 static void write_private(const struct i3 *m, const struct i3_tunnel *t, struct writer *w)
 {
     static const struct i3_id none;
-    unsigned flags = (m->allow ? FLAG_ALLOWS : 0) | (t->own ? FLAG_HAS : 0) |
+    unsigned flags = (i3_tunnel_allows(m, t) ? FLAG_ALLOWS : 0) | (t->own ? FLAG_HAS : 0) |
                      (t->has_private ? FLAG_KNOWS : 0) | (t->known ? FLAG_SURE : 0);
     write_u8(w, PRIVATE);
     write_u8(w, (uint8_t)flags);
@@ -215,7 +215,7 @@ static void exchanged(struct i3 *m, instant now, struct i3_tunnel *t)
         t->back_until = now + BACK_GRACE;
         i3_wake(m, t->back_until);
     }
-    if (m->allow && t->peer_allows)
+    if (i3_tunnel_allows(m, t) && t->peer_allows)
         i3_shortcut_offer(m, now, t);
 }
 

@@ -243,6 +243,8 @@ static void host_receives(struct lab_host *h, const struct lab_flight *f)
     static struct packet_pool *pool;
     const struct recipe *recipe;
     enum drop_reason reason;
+    if (h->filter && lab_filter_passes(h, &f->from, f->bytes, f->size))
+        return;
     if (!pool)
         pool = packet_pool_new(1);
     struct packet *p = packet_take(pool);
@@ -296,6 +298,8 @@ void lab_host_start(struct lab_host *h)
                                  .keepalive = 20 * SECOND,
                                  .name_keys = h->name_keys,
                                  .name_key_count = h->name_key_count,
+                                 .members = &h->member,
+                                 .member_count = h->member.option_count ? 1 : 0,
                                  .entropy = &h->random.entropy};
     h->overlay = overlay_new(overlay_class_find("i3"), &s, h->lab->now, &reason);
     if (!h->overlay)
@@ -316,6 +320,9 @@ struct lab_host *lab_host_add(struct lab *l, const char *name, const char *addre
     seeded_init(&h->random, 100 + l->hosts + entropy_u32(&l->random.entropy));
     memcpy(h->name_keys, l->name_keys, sizeof h->name_keys);
     h->name_key_count = l->name_key_count;
+    h->book = l->book;
+    h->member = (struct overlay_member){
+        .host = l->book_host, .options = &h->book, .option_count = l->book_host ? 1 : 0};
     servers[0] = '\0';
     for (unsigned i = 0; i < l->servers; i++) {
         char at[ENDPOINT_TEXT];
@@ -448,78 +455,6 @@ struct lab_server *lab_hermit_add(struct lab *l, const char *address)
     return &l->server[l->servers++];
 }
 
-struct lab_server *lab_liar_add(struct lab *l, const char *address, unsigned lies)
-{
-    struct lab_server *s = &l->server[l->servers++];
-    seeded_init(&s->random, l->seed * 10 + l->servers);
-    s->at = endpoint(address);
-    s->lies = lies;
-    return s;
-}
-
-/* ---- liars ---- */
-
-static void liar_says(struct lab *l, struct lab_server *s, const struct endpoint *to,
-                      const struct i3_option *option)
-{
-    static const struct endpoint victim = {.ip = {.family = 4, .bytes = {198, 51, 100, 66}},
-                                           .port = 53};
-    uint8_t bytes[512];
-    struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 1, .option = {*option}};
-    if (s->lies & LAB_LIE_FORCE && option->type != I3_NOT_PRESENT) {
-        struct i3_option *o = &p.option[p.option_count++];
-        *o = (struct i3_option){.type = I3_FORCE_CACHE_ADDRESS,
-                                .trigger = {.id = option->trigger.id, .prefix = I3_MATCH}};
-        o->trigger.target = i3_address_of(&victim);
-    }
-    size_t size = i3_packet_write(&p, bytes, sizeof bytes);
-    instant delay = l->delay;
-    l->delay = 0; /* nobody is nearer */
-    for (unsigned i = 0; i < (s->lies & LAB_LIE_MANY ? 10 : 1); i++)
-        fly(l, &s->at, to, bytes, size);
-    l->delay = delay;
-}
-
-static void liar_about(struct lab *l, struct lab_server *s, const struct endpoint *to,
-                       const struct i3_trigger *t)
-{
-    struct i3_option o = {.trigger = *t};
-    if (s->lies & LAB_LIE_CHALLENGE) {
-        o.type = I3_CHALLENGE;
-        entropy_fill(&s->random.entropy, o.trigger.nonce, I3_NONCE);
-        liar_says(l, s, to, &o);
-    }
-    o.type = I3_ACK;
-    if (s->lies & LAB_LIE_ACK)
-        liar_says(l, s, to, &o);
-    o.type = I3_CONSTRAINT_FAILED;
-    if (s->lies & LAB_LIE_CONSTRAINT)
-        liar_says(l, s, to, &o);
-}
-
-static void liar_hears(struct lab *l, struct lab_server *s, const struct endpoint *from,
-                       const uint8_t *bytes, size_t size)
-{
-    struct i3_packet p;
-    if (i3_packet_parse(bytes, size, &p) != I3_FINE || !p.depth)
-        return;
-    const struct i3_option *insert = i3_packet_option(&p, I3_INSERT);
-    if (s->lies & LAB_LIE_PASS && (insert || p.depth == I3_CHECK_DEPTH)) {
-        fly(l, from, &l->server[0].at, bytes, size);
-        return;
-    }
-    if (insert)
-        liar_about(l, s, from, &insert->trigger);
-    struct i3_option o = {
-        .type = I3_CACHE_ADDRESS,
-        .trigger = {.id = p.stack[0], .prefix = I3_MATCH, .target = i3_address_of(&s->at)}};
-    if (s->lies & LAB_LIE_CLAIM)
-        liar_says(l, s, from, &o);
-    o = (struct i3_option){.type = I3_NOT_PRESENT, .id = p.stack[0]};
-    if (s->lies & LAB_LIE_MISSING && p.flags & I3_DATA)
-        liar_says(l, s, from, &o);
-}
-
 void lab_free(struct lab *l)
 {
     struct lab_flight *f, *later;
@@ -549,7 +484,7 @@ static void land(struct lab *l, const struct lab_flight *f)
             continue;
         s->heard++;
         if (!s->server) {
-            liar_hears(l, s, &f->from, f->bytes, f->size);
+            lab_liar_hears(l, s, &f->from, f->bytes, f->size);
             return;
         }
         i3_server_input(s->server, l->now, clients ? I3_PORT_CLIENTS : I3_PORT_RING, &f->from,

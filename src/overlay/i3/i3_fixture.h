@@ -39,8 +39,12 @@ struct lab_host {
     unsigned name_key_count;
     char host[NAME_TEXT];
     struct seeded random;
-    bool saw[LAB_HOSTS]; /* datagrams whose IP source is that host's */
-    unsigned direct;     /* records that came with nothing around them */
+    bool saw[LAB_HOSTS];          /* datagrams whose IP source is that host's */
+    unsigned direct;              /* records that came with nothing around them */
+    bool filter;                  /* it is a middlebox                          */
+    unsigned passed;              /* packets that went on from it               */
+    struct overlay_member member; /* what its configuration says about one other host */
+    struct overlay_option book;
 };
 
 /* What a server says that is none, to everything it gets and at once: bits. */
@@ -71,6 +75,9 @@ struct lab {
     unsigned hosts, servers;
     uint8_t name_keys[I3_NAMES][CRYPTO_KEY]; /* of hosts that are added from now on */
     unsigned name_key_count;
+    const char
+        *book_host; /* of hosts that are added from now on: the member with this option, or NULL */
+    struct overlay_option book;
     unsigned loss, twice; /* percent */
     instant delay, jitter;
     struct lab_flight *flights;
@@ -101,6 +108,11 @@ uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter);
 /* A datagram of somebody else, over the network. */
 void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
               const void *bytes, size_t size);
+/* For the lab itself: what liars and filters do with a datagram.  False: it is for the host behind the filter. */
+void lab_liar_hears(struct lab *l, struct lab_server *s, const struct endpoint *from,
+                    const uint8_t *bytes, size_t size);
+bool lab_filter_passes(struct lab_host *h, const struct endpoint *from, const uint8_t *bytes,
+                       size_t size);
 /* A datagram out of nowhere. */
 void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t size);
 

@@ -251,11 +251,16 @@ static bool module_output(struct overlay *o, struct overlay_out *ret)
 
 /* ---- for people ---- */
 
+static void add_id_bytes(struct text *t, const struct i3_id *id, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        text_add(t, "%02x", id->bytes[i]);
+}
+
 /* The first bytes are enough to tell identifiers apart. */
 static void add_id(struct text *t, const struct i3_id *id)
 {
-    for (unsigned i = 0; i < 6; i++)
-        text_add(t, "%02x", id->bytes[i]);
+    add_id_bytes(t, id, 6);
 }
 
 static void add_rtt(struct text *t, instant rtt)
@@ -302,6 +307,10 @@ static void module_describe(const struct overlay *o, struct text *t)
         text_add(t, "%s", i ? ", " : "");
         add_binding(t, m->name[i]);
     }
+    if (m->name[0] && i3_option(&o->settings, "id_from")) {
+        text_add(t, "; its identifier, for others' members, is ");
+        add_id_bytes(t, &m->name[0]->trigger.id, I3_ID);
+    }
     text_add(t, "; %u trigger%s, %u tunnel%s up, shortcuts %s, %u in use", c->binding_count,
              c->binding_count == 1 ? "" : "s", up, up == 1 ? "" : "s",
              m->allow ? "allowed" : "denied", cuts);
@@ -311,6 +320,9 @@ static void describe_shortcut(const struct i3 *m, const struct i3_tunnel *t, str
 {
     if (t->shortcut.up)
         add_rtt(text, t->shortcut.rtt);
+    else if (t->throughs)
+        text_add(text, "; passes %u host%s first, so no shortcut", t->throughs,
+                 t->throughs == 1 ? "" : "s");
     else if (!m->allow)
         text_add(text, "; no shortcut: this host denies it");
     else if (!t->peer_allows)
@@ -369,8 +381,9 @@ const struct overlay_class overlay_i3_class = {
     .flags = OVERLAY_CARRIES_IP | OVERLAY_CARRIES_ETHERNET | OVERLAY_PORTS_FREE,
     .size = sizeof(struct i3),
     .sockets = 1,
-    .headroom = I3_FRONT,
+    .headroom = I3_FRONT_MAX,
     .schema = i3_schema,
+    .member_schema = i3_member_schema,
     .metrics = metrics,
     .fault = i3_settings_fault,
     .init = module_init,

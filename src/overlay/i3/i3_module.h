@@ -18,17 +18,19 @@
 #define I3_PREFIX_EXACT 256
 #define I3_NAMES        2 /* public identifiers of one name at most: one for each secret */
 #define I3_VIA                                                                                     \
-    (I3_HEADER + I3_ID) /* what peels keep of a packet: its first bytes, one identifier */
-#define I3_PLACES     4 /* addresses of a neighbour that are tried for a shortcut       */
-#define I3_TOKEN      16
-#define I3_SAID_MAX   128  /* bytes of a message to a neighbour */
-#define I3_PROBE      0xDE /* first byte of a shortcut's probe: doc/protocol/i3.md */
-#define I3_PROBE_SIZE (4 + I3_TOKEN + 8)
-#define I3_UDP4       28 /* IPv4 and UDP header */
-#define I3_UDP6       48
-#define I3_REDRAWS    3 /* in a row: identifiers that servers get which we distrust */
-/* What the longest data packet has in front of a record: two identifiers, options with SENDER. */
-#define I3_FRONT (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION)
+    (I3_HEADER + I3_ID)  /* what peels keep of a packet: its first bytes, one identifier */
+#define I3_PLACES      4 /* addresses of a neighbour that are tried for a shortcut       */
+#define I3_TOKEN       16
+#define I3_SAID_MAX    128  /* bytes of a message to a neighbour */
+#define I3_PROBE       0xDE /* first byte of a shortcut's probe: doc/protocol/i3.md */
+#define I3_PROBE_SIZE  (4 + I3_TOKEN + 8)
+#define I3_UDP4        28 /* IPv4 and UDP header */
+#define I3_UDP6        48
+#define I3_REDRAWS     3 /* in a row: identifiers that servers get which we distrust */
+#define I3_THROUGH_MAX 4 /* hosts through which records go by the sender's wish */
+/* What the longest data packet has in front of a record: two identifiers, options with SENDER; and with those hosts. */
+#define I3_FRONT     (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION)
+#define I3_FRONT_MAX (I3_FRONT + I3_THROUGH_MAX * I3_ID)
 
 enum i3_tunnel_state { I3_TUNNEL_OPENING, I3_TUNNEL_UP, I3_TUNNEL_ENDED };
 
@@ -77,9 +79,12 @@ struct i3_tunnel {
     char host[NAME_TEXT];
     struct i3_id name; /* public identifier of the host                              */
     unsigned which;    /* of those that its name has                                 */
+    struct i3_id through[I3_THROUGH_MAX]; /* what we send passes them, in this order          */
+    unsigned throughs;
     enum i3_way way;
     struct endpoint remote;   /* of the recipe that was said last                           */
-    struct i3_id used;        /* first identifier of that recipe                            */
+    struct i3_id used;        /* on top of that recipe's stack                              */
+    struct i3_id target;      /* behind the hosts that are passed: the neighbour's          */
     bool watching;            /* the owner of `used` is wanted                              */
     struct i3_binding *back;  /* where answers to the public way come, or NULL              */
     struct i3_binding *own;   /* our private trigger for this tunnel, or NULL               */
@@ -139,15 +144,25 @@ instant i3_settings_resample(const struct overlay_settings *s);
 const char *i3_settings_fault(const struct overlay_settings *s);
 void i3_settings_read(struct i3 *m);
 
+/* The same about one host of the instance: an option of the member of that name. */
+const char *i3_member_option(const struct overlay_settings *s, const char *host, const char *key);
+extern const struct overlay_schema i3_member_schema[];
+/* 64 hexadecimal digits, of a public identifier. */
+bool i3_id_text_parse(const char *text, struct i3_id *ret);
+/* Host names behind commas, each once.  False: too many, or no names. */
+bool i3_through_parse(const char *text, char ret[I3_THROUGH_MAX][NAME_TEXT], unsigned *ret_count);
+
 /* ---- i3_name.c ---- */
 
 /* How many public identifiers a name has. */
-unsigned i3_name_count(const struct i3 *m);
+unsigned i3_name_count(const struct i3 *m, const char *host);
 /* One of them (`which` is below their count), with the suffix that the configuration wants. */
 void i3_name_id(struct i3 *m, unsigned which, const char *host, struct i3_id *ret,
                 uint8_t ret_key[I3_KEY]);
 /* A middlebox has no secret: its identifier is one that everybody can compute. */
 void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret);
+/* The identifiers of the hosts through which what is sent to `host` goes; returns how many. */
+unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THROUGH_MAX]);
 /* The triggers of our own name. */
 void i3_names_insert(struct i3 *m, instant now);
 void i3_names_remove(struct i3 *m);
@@ -172,6 +187,8 @@ void i3_tunnel_free(struct i3 *m, struct i3_tunnel *t);
 /* What the client says. */
 void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e);
 instant i3_tunnels_advance(struct i3 *m, instant now);
+/* Shortcuts are allowed, and would not go past hosts that are to be passed. */
+bool i3_tunnel_allows(const struct i3 *m, const struct i3_tunnel *t);
 /* Takes the best way there is; says so when it is another one. */
 void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t);
 /* From now on it looks for another identifier of the host's name. */

@@ -2,13 +2,24 @@
  * that are looked for.
  *
  * A name has one identifier, which everybody can compute; or, with `names: keyed`, one for each secret of the network, so
- * that hosts find each other while the secret is being changed. */
+ * that hosts find each other while the secret is being changed.  Or it has one that has nothing to do with the name: a host
+ * computes it from a text that only it knows (`id_from`), others have it in their configuration (`id` of a member).  Who
+ * knows the identifier alone can send to it, and cannot bind it to an address: the constraint wants its key. */
 #include <string.h>
 
 #include "overlay/i3/i3_module.h"
 
-unsigned i3_name_count(const struct i3 *m)
+/* Of our own name: what its identifier is computed from instead, or NULL. */
+static const char *own_text(const struct i3 *m, const char *host)
 {
+    const struct overlay_settings *s = &m->overlay.settings;
+    return strcmp(host, s->host) ? NULL : i3_option(s, "id_from");
+}
+
+unsigned i3_name_count(const struct i3 *m, const char *host)
+{
+    if (own_text(m, host) || i3_member_option(&m->overlay.settings, host, "id"))
+        return 1;
     return m->keyed ? m->overlay.settings.name_key_count : 1;
 }
 
@@ -26,6 +37,13 @@ static void compute(struct i3 *m, const uint8_t *key_of_names, const char *host,
 void i3_name_id(struct i3 *m, unsigned which, const char *host, struct i3_id *ret,
                 uint8_t ret_key[I3_KEY])
 {
+    const char *text = own_text(m, host), *id = i3_member_option(&m->overlay.settings, host, "id");
+    if (id && i3_id_text_parse(id, ret))
+        return; /* others' triggers are not ours to insert: there is no key */
+    if (text) {
+        i3_id_of_name(m->client.hash, NULL, text, ret, ret_key);
+        return;
+    }
     compute(m, m->keyed ? m->overlay.settings.name_keys[which] : NULL, host, ret, ret_key);
 }
 
@@ -35,11 +53,25 @@ void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret)
     compute(m, NULL, host, ret, key);
 }
 
+unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THROUGH_MAX])
+{
+    const struct overlay_settings *s = &m->overlay.settings;
+    const char *text = i3_member_option(s, host, "through");
+    char name[I3_THROUGH_MAX][NAME_TEXT];
+    unsigned count = 0;
+    if (!text)
+        text = i3_option(s, "through");
+    if (text && i3_through_parse(text, name, &count))
+        for (unsigned i = 0; i < count; i++)
+            i3_middlebox_id(m, name[i], &ret[i]);
+    return count;
+}
+
 /* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told
  * apart by chance. */
 void i3_names_insert(struct i3 *m, instant now)
 {
-    for (unsigned i = 0; i < i3_name_count(m); i++) {
+    for (unsigned i = 0; i < i3_name_count(m, m->overlay.settings.host); i++) {
         struct i3_id id;
         uint8_t key[I3_KEY];
         i3_name_id(m, i, m->overlay.settings.host, &id, key);

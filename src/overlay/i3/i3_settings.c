@@ -6,6 +6,7 @@
 
 #define MTU_DEFAULT     1500
 #define SAMPLES_DEFAULT 8
+#define ID_FROM_LEAST   16
 #define RESAMPLE        (5 * MINUTE)
 #define LIMIT_MOST      1000000
 
@@ -87,6 +88,74 @@ static bool host_valid(const char *value)
     return strlen(value) < NAME_TEXT && labels_valid(value, &reason);
 }
 
+bool i3_id_text_parse(const char *text, struct i3_id *ret)
+{
+    if (strlen(text) != 2 * I3_ID)
+        return false;
+    for (unsigned i = 0; i < I3_ID; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret->bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return i3_id_is_public(ret);
+}
+
+static bool id_valid(const char *value)
+{
+    struct i3_id id;
+    return i3_id_text_parse(value, &id);
+}
+
+static bool id_from_valid(const char *value)
+{
+    return strlen(value) >= ID_FROM_LEAST;
+}
+
+static bool is_among(char names[][NAME_TEXT], unsigned count, const char *name)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+bool i3_through_parse(const char *text, char ret[I3_THROUGH_MAX][NAME_TEXT], unsigned *ret_count)
+{
+    *ret_count = 0;
+    for (const char *at = text + strspn(text, " ,"); *at; at += strspn(at, " ,")) {
+        size_t length = strcspn(at, " ,");
+        char *name = ret[*ret_count];
+        const char *reason;
+        if (*ret_count == I3_THROUGH_MAX || length >= NAME_TEXT)
+            return false;
+        memcpy(name, at, length);
+        name[length] = '\0';
+        if (!labels_valid(name, &reason) || is_among(ret, *ret_count, name))
+            return false;
+        ++*ret_count;
+        at += length;
+    }
+    return *ret_count > 0;
+}
+
+static bool through_valid(const char *value)
+{
+    char name[I3_THROUGH_MAX][NAME_TEXT];
+    unsigned count;
+    return i3_through_parse(value, name, &count);
+}
+
+#define THROUGH_ACCEPTED "names of hosts of this instance, behind commas, each once; at most 4"
+
+const struct overlay_schema i3_member_schema[] = {
+    {"id", "64 hexadecimal digits, of a public identifier",
+     "the identifier of that host, instead of the one that is computed from its name", id_valid},
+    {"through", THROUGH_ACCEPTED,
+     "what is sent to that host passes these first, in this order; instead of the instance's",
+     through_valid},
+    {NULL, NULL, NULL, NULL}};
+
 const struct overlay_schema i3_schema[] = {
     {"servers", "HOST:PORT, and more of them behind commas; at most 16",
      "servers to begin with; one that answers is enough", servers_valid},
@@ -112,6 +181,12 @@ const struct overlay_schema i3_schema[] = {
     {"limit", "a number from 1 to 1000000",
      "packets a second that servers of ours pass on to this host's name; all unless given",
      limit_valid},
+    {"through", THROUGH_ACCEPTED, "whatever this host sends passes these first, in this order",
+     through_valid},
+    {"id_from", "a text of at least 16 characters, which only this host knows",
+     "the public identifier of this host is computed from it instead of from its name; others list "
+     "it as `id` of a member",
+     id_from_valid},
     {"mtu", "a number from 1280 to 65535", "MTU of the underlay; 1500 unless given", mtu_valid},
     {NULL, NULL, NULL, NULL}};
 
@@ -120,6 +195,19 @@ const char *i3_option(const struct overlay_settings *s, const char *key)
     for (unsigned i = 0; i < s->option_count; i++)
         if (!strcmp(s->options[i].key, key))
             return s->options[i].value;
+    return NULL;
+}
+
+const char *i3_member_option(const struct overlay_settings *s, const char *host, const char *key)
+{
+    for (unsigned i = 0; i < s->member_count; i++) {
+        const struct overlay_member *member = &s->members[i];
+        if (strcmp(member->host, host))
+            continue;
+        for (unsigned k = 0; k < member->option_count; k++)
+            if (!strcmp(member->options[k].key, key))
+                return member->options[k].value;
+    }
     return NULL;
 }
 

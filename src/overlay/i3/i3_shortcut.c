@@ -109,7 +109,7 @@ void i3_shortcut_offered(struct i3 *m, instant now, struct i3_tunnel *t, struct 
         i3_client_count(&m->client, I3_COUNT_BAD_LINK_MESSAGE);
         return;
     }
-    if (!m->allow) {
+    if (!i3_tunnel_allows(m, t)) {
         i3_client_count(&m->client, I3_COUNT_SHORTCUT_REFUSED);
         return;
     }
@@ -140,7 +140,7 @@ void i3_shortcut_probed(struct i3 *m, instant now, const struct arrival *from, c
     while (!r.failed && t &&
            (!t->linked || !t->shortcut.peer_offers || memcmp(t->shortcut.token, token, I3_TOKEN)))
         t = t->hh.next;
-    if (r.failed || reader_left(&r) || !t || !m->allow) {
+    if (r.failed || reader_left(&r) || !t || !i3_tunnel_allows(m, t)) {
         i3_client_count(&m->client, I3_COUNT_STRANGE_PROBE);
         return;
     }

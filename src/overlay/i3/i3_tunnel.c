@@ -57,6 +57,7 @@ static struct i3_tunnel *tunnel_new(struct i3 *m, instant now, uint32_t id, cons
     t->due = t->back_until = t->shortcut.due = INSTANT_NEVER;
     strcpy(t->host, host);
     i3_name_id(m, t->which, host, &t->name, key);
+    t->throughs = i3_through_ids(m, host, t->through);
     HASH_ADD(hh, m->tunnels, id, sizeof t->id, t);
     return t;
 }
@@ -120,6 +121,17 @@ static const struct i3_id *first_id(const struct i3_tunnel *t, enum i3_way way)
     return way == I3_WAY_RETURN ? &t->to_return : &t->name;
 }
 
+/* The identifier on top of the stack: the server responsible for it gets the packet. */
+static const struct i3_id *top_id(const struct i3_tunnel *t, enum i3_way way)
+{
+    return t->throughs ? &t->through[0] : first_id(t, way);
+}
+
+bool i3_tunnel_allows(const struct i3 *m, const struct i3_tunnel *t)
+{
+    return m->allow && !t->throughs;
+}
+
 static void watch(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
 {
     if (t->watching && i3_id_equal(&t->used, id))
@@ -145,11 +157,12 @@ static void want_back(struct i3 *m, instant now, struct i3_tunnel *t)
 void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
 {
     enum i3_way way = best_way(t);
-    const struct i3_id *id = first_id(t, way);
+    const struct i3_id *id = top_id(t, way);
     struct endpoint remote = t->shortcut.at;
     if (t->state != I3_TUNNEL_UP)
         return;
-    bool same_ids = way == t->way && (way == I3_WAY_SHORTCUT || i3_id_equal(&t->used, id));
+    bool same_ids =
+        way == t->way && (way == I3_WAY_SHORTCUT || i3_id_equal(&t->target, first_id(t, way)));
     if (way == I3_WAY_PUBLIC)
         want_back(m, now, t);
     if (way != I3_WAY_SHORTCUT) {
@@ -160,6 +173,7 @@ void i3_tunnel_route(struct i3 *m, instant now, struct i3_tunnel *t)
     if (same_ids && endpoint_equal(&remote, &t->remote) && !(t->says & I3_SAY_UP))
         return;
     t->way = way;
+    t->target = *first_id(t, way);
     t->remote = remote;
     if (remote.ip.family && !(t->says & I3_SAY_UP))
         i3_tunnel_say(m, t, I3_SAY_RECIPE);
@@ -173,9 +187,12 @@ static uint16_t least(uint16_t a, uint16_t b)
 static uint16_t record_mtu(const struct i3 *m, unsigned around)
 {
     uint16_t mtu = (uint16_t)(m->mtu - around);
-    return around == I3_UDP4 || around == I3_UDP6 ? mtu : least(mtu, I3_DATAGRAM_MAX - I3_FRONT);
+    return around == I3_UDP4 || around == I3_UDP6 ? mtu
+                                                  : least(mtu, I3_DATAGRAM_MAX - I3_FRONT_MAX);
 }
 
+/* No recipe of ours has a `from`: records come from whichever server is responsible, or past the servers, and a gateway may
+ * not insist on one of them.  What that means for transits is in the README. */
 void i3_plain_recipe(const struct i3 *m, const struct endpoint *to, bool ports_free,
                      struct recipe *ret)
 {
@@ -191,7 +208,7 @@ void i3_plain_recipe(const struct i3 *m, const struct endpoint *to, bool ports_f
 static bool stack_recipe(const struct i3 *m, const struct endpoint *server, const struct i3_id *ids,
                          unsigned count, bool with_sender, struct recipe *ret)
 {
-    uint8_t front[I3_FRONT];
+    uint8_t front[I3_FRONT_MAX];
     struct i3_packet p = {
         .flags = I3_DATA | I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)count, .stack = ids};
     if (with_sender && m->client.self.ip.family)
@@ -203,18 +220,20 @@ static bool stack_recipe(const struct i3 *m, const struct endpoint *server, cons
     if (!size || !recipe_add_prepend(ret, front, (uint16_t)size, NULL, 0) ||
         !recipe_add_send(ret, m->overlay.settings.first_socket, NULL, server, 0))
         return false;
-    ret->mtu = record_mtu(m, I3_UDP4 + I3_FRONT);
+    ret->mtu = record_mtu(m, I3_UDP4 + I3_FRONT + I3_ID * (count > 2 ? count - 2 : 0));
     return true;
 }
 
 bool i3_tunnel_recipe(const struct i3 *m, const struct i3_tunnel *t, struct recipe *ret)
 {
-    struct i3_id ids[2] = {*first_id(t, t->way)};
-    unsigned count = 1;
+    struct i3_id ids[I3_THROUGH_MAX + 2];
+    unsigned count = t->throughs;
     if (t->way == I3_WAY_SHORTCUT) {
         i3_plain_recipe(m, &t->remote, true, ret);
         return true;
     }
+    memcpy(ids, t->through, count * sizeof *ids);
+    ids[count++] = *first_id(t, t->way);
     if (t->way == I3_WAY_PUBLIC && t->back)
         ids[count++] = t->back->trigger.id;
     return stack_recipe(m, &t->remote, ids, count, true, ret);
@@ -260,7 +279,7 @@ void i3_tunnel_open(struct overlay *o, instant now, uint32_t tunnel, const char 
     if (!t)
         return;
     want_back(m, now, t);
-    watch(m, now, t, &t->name); /* asked for while the trigger is inserted */
+    watch(m, now, t, top_id(t, I3_WAY_PUBLIC)); /* asked for while the trigger is inserted */
     t->due = now + OPEN_PATIENCE;
     i3_wake(m, t->due);
 }
@@ -325,7 +344,7 @@ static void doubt(struct i3 *m, instant now, struct i3_tunnel *t)
     t->has_private = t->has_return = false;
     t->private_lost = now;
     i3_tunnel_route(m, now, t);
-    i3_owner_doubt(&m->client, now, &t->name);
+    i3_owner_doubt(&m->client, now, top_id(t, I3_WAY_PUBLIC));
     i3_checks_begin(&m->client, now);
     struct i3_binding *ours[] = {t->back, t->own, t->inner, m->name[0], m->name[1]};
     for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -364,8 +383,9 @@ void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned w
     t->which = which;
     t->missing = 0;
     i3_name_id(m, which, t->host, &t->name, key);
+    t->throughs = i3_through_ids(m, t->host, t->through);
     if (t->state == I3_TUNNEL_OPENING)
-        watch(m, now, t, &t->name);
+        watch(m, now, t, top_id(t, I3_WAY_PUBLIC));
     else if (t->state == I3_TUNNEL_UP)
         i3_tunnel_route(m, now, t);
 }
@@ -384,7 +404,7 @@ static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
         i3_tunnel_route(m, now, t);
         return;
     }
-    if (t->which + 1 < i3_name_count(m)) {
+    if (t->which + 1 < i3_name_count(m, t->host)) {
         i3_tunnel_rename(m, now, t, t->which + 1);
         return;
     }
@@ -397,11 +417,37 @@ static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
     tunnel_end(m, t);
 }
 
+/* The first host that is to be passed is not there.  Nothing goes past it: who wants it passed wants that always. */
+static void no_such_through(struct i3 *m, instant now, struct i3_tunnel *t)
+{
+    const struct overlay_settings *s = &m->overlay.settings;
+    const char *names = i3_member_option(s, t->host, "through");
+    struct text reason;
+    if (now - t->missing_at < MISSING_SPACING)
+        return;
+    t->missing_at = now;
+    i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
+    if (t->linked || ++t->missing < MISSING_MAX) {
+        i3_owner_deny(&m->client, now, &t->through[0]);
+        i3_tunnel_route(m, now, t);
+        return;
+    }
+    text_begin(&reason, t->reason, sizeof t->reason);
+    text_add(&reason,
+             "the servers of %s have no trigger for the first of '%s', which what is sent to '%s' "
+             "has to pass (`through`): is it running?",
+             s->instance, names ? names : i3_option(s, "through"), t->host);
+    tunnel_end(m, t);
+}
+
 static void not_present(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
 {
     if (t->state != I3_TUNNEL_UP)
         return;
-    if (t->way == I3_WAY_PUBLIC && i3_id_equal(id, &t->name)) {
+    if (t->throughs) {
+        if (i3_id_equal(id, &t->through[0]))
+            no_such_through(m, now, t);
+    } else if (t->way == I3_WAY_PUBLIC && i3_id_equal(id, &t->name)) {
         no_such_name(m, now, t);
     } else if (t->has_private && i3_id_equal(id, &t->to_private)) {
         i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
