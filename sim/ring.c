@@ -15,7 +15,8 @@
 
 #define PORT_I3      5610
 #define PORT_RING    6510
-#define JOINS        50 /* servers a second that come in the beginning */
+#define JOINS        50 /* servers a second that come in the beginning, or... */
+#define GROWTH       20 /* one for so many that are there, if that is more      */
 #define SETTLE       (60 * SECOND)
 #define TRIES        3
 #define TRY_AFTER    (2 * SECOND)
@@ -411,7 +412,7 @@ static void form(struct ring_world *w)
 {
     for (unsigned i = 0; i < w->plan->servers; i++) {
         come(w);
-        pass_time(w, w->now + SECOND / JOINS);
+        pass_time(w, w->now + SECOND / (w->alives < JOINS * GROWTH ? JOINS : w->alives / GROWTH));
     }
     for (unsigned i = 0; i < w->plan->triggers; i++)
         client_begin(w, i);

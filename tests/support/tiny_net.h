@@ -12,10 +12,16 @@
 
 struct tiny_datagram {
     instant due;
-    uint64_t order; /* of those due at the same time */
     struct endpoint from, to;
     size_t size;
     uint8_t bytes[];
+};
+
+/* What the order depends on lies beside the pointer: most comparisons are of datagrams that stay where they are. */
+struct tiny_place {
+    instant due;
+    uint64_t order; /* of those due at the same time */
+    struct tiny_datagram *datagram;
 };
 
 struct tiny_net {
@@ -23,7 +29,7 @@ struct tiny_net {
     instant delay, jitter; /* each takes delay + [0, jitter): jitter reorders */
     unsigned lose, twice;  /* of 1000 datagrams                              */
     uint64_t order, sent;
-    struct tiny_datagram **queue; /* a heap */
+    struct tiny_place *queue; /* a heap */
     unsigned count, room;
 };
 
