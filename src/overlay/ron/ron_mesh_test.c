@@ -123,6 +123,40 @@ static void test_a_member_moves(void **state)
     mesh_free(m);
 }
 
+static int by_time(const void *a, const void *b)
+{
+    instant x = *(const instant *)a, y = *(const instant *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Members that start at the same moment do not go on telling everybody everything at the same moments. */
+static void test_rows_spread(void **state)
+{
+    enum { COUNT = 12, ROWS = COUNT * (COUNT - 1) };
+    struct mesh *m = mesh_up(COUNT, 5, "paper");
+    instant sent[ROWS];
+    unsigned rows = 0, most = 0;
+    mesh_run(m, 5 * MINUTE);
+    for (unsigned i = 0; i < COUNT; i++)
+        for (unsigned k = 0; k < COUNT; k++)
+            if (i != k) {
+                const struct ron_member *to = mesh_member(m, i, k);
+                instant pause = to->row_due - to->row_sent;
+                assert_in_range(pause, 12 * SECOND, 16 * SECOND);
+                sent[rows++] = to->row_sent;
+            }
+    qsort(sent, rows, sizeof *sent, by_time);
+    for (unsigned i = 0; i < rows; i++) {
+        unsigned until = i;
+        while (until < rows && sent[until] - sent[i] < MS(500))
+            until++;
+        most = until - i > most ? until - i : most;
+    }
+    if (most > ROWS / 8)
+        fail_msg("%u of %u rows within half a second of fourteen", most, rows);
+    mesh_free(m);
+}
+
 /* ---- failures ---- */
 
 static void test_paper_goes_round(void **state)
@@ -464,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_a_bad_network),
         cmocka_unit_test(test_leaving_and_crashing),
         cmocka_unit_test(test_a_member_moves),
+        cmocka_unit_test(test_rows_spread),
         cmocka_unit_test(test_paper_goes_round),
         cmocka_unit_test(test_fast_goes_round),
         cmocka_unit_test(test_fast_goes_round_all),

@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-#define ROW_PAUSE SECOND /* a member that flaps makes no more of them */
-#define ROW_STALE 4      /* update intervals without a row: the last one says nothing any more */
+#define ROW_PAUSE  SECOND /* a member that flaps makes no more of them */
+#define ROW_SPREAD 4      /* the interval is this share of it long or short, half each */
+#define ROW_STALE  4      /* update intervals without a row: the last one says nothing any more */
 
 size_t ron_row_make(struct ron *r, instant now, struct ron_member *to)
 {
@@ -127,6 +128,16 @@ void ron_rows_more(struct ron *r, instant now)
             hurry(r, m, now + ROW_PAUSE);
 }
 
+/* Members that start together would speak together for ever. */
+static instant row_pause(struct ron *r)
+{
+    instant update = r->options.update, spread = update / ROW_SPREAD;
+    return update - spread / 2 +
+           (instant)entropy_below(r->overlay.settings.entropy,
+                                  (uint32_t)(spread / MILLISECOND) + 1) *
+               MILLISECOND;
+}
+
 void ron_row_advance(struct ron *r, instant now, struct ron_member *m)
 {
     if (!ron_member_probed(r, now, m))
@@ -138,7 +149,7 @@ void ron_row_advance(struct ron *r, instant now, struct ron_member *m)
         ron_routes_by(r, now, m->id);
     }
     if (now >= m->row_due) {
-        m->row_due = now + r->options.update;
+        m->row_due = now + row_pause(r);
         m->row_sent = now;
         ron_say(r, m, RON_SAY_ROW);
     }
