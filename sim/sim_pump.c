@@ -111,10 +111,9 @@ static void send_datagram(struct sim_host *h, bool control, uint16_t index,
         error = sim_net_send(&h->sim->net, &h->node, &from, remote, tos, bytes, size);
     }
     if (error == -EMSGSIZE) {
-        struct sim_item *i = item_add(h, ITEM_TOO_BIG, NULL, 0);
+        struct sim_item *i = item_add(h, ITEM_TOO_BIG, bytes, size);
         i->socket = index;
         i->remote = *remote;
-        i->client = size;
         size_t fits = sim_net_fits(&h->node, &remote->ip);
         i->fits = fits < size ? fits : 0; /* it was refused further on */
     }
@@ -306,7 +305,7 @@ static void do_item(struct sim_host *h, const struct sim_item *i)
     } else if (i->kind == ITEM_ANSWER) {
         give_answer(h, i);
     } else if (h->host && i->kind == ITEM_TOO_BIG) {
-        host_too_big(h->host, h->sim->world.now, i->socket, &i->remote, i->client, i->fits);
+        host_too_big(h->host, h->sim->world.now, i->socket, &i->remote, i->bytes, i->size, i->fits);
     } else if (h->host) {
         through_forward(h, i);
     }

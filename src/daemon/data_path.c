@@ -178,8 +178,8 @@ static bool take_punts(struct daemon *d, struct worker *w, instant now)
         if (punt.kind == WORKER_PUNT)
             host_punt(d->host, now, &punt.out);
         else if (punt.kind == WORKER_OVERSIZED)
-            host_too_big(d->host, now, punt.socket, &punt.remote, punt.size,
-                         mtu_payload(&punt.remote));
+            host_too_big(d->host, now, punt.out.socket, &punt.out.remote, punt.out.packet->data,
+                         punt.out.packet->size, mtu_payload(&punt.out.remote));
         else
             capture_gone(d, punt.error);
     }
@@ -284,7 +284,7 @@ void daemon_data_path_send(struct daemon *d, instant now, const struct host_out 
     daemon_log(LOG_DEBUG, "cannot send %zu bytes to %s: %s", size, endpoint_format(&remote, text),
                strerror(-error));
     if (error == -EMSGSIZE)
-        host_too_big(d->host, now, socket, &remote, size, mtu_payload(&remote));
+        host_too_big(d->host, now, socket, &remote, NULL, size, mtu_payload(&remote));
 }
 
 void daemon_data_path_capture(struct daemon *d, const struct host_out *out)

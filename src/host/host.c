@@ -396,11 +396,13 @@ void host_control_close(struct host *h, uint64_t client)
 }
 
 void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote,
-                  size_t size, size_t fits)
+                  const uint8_t *bytes, size_t size, size_t fits)
 {
     h->now = now;
     (void)socket;
     path_tunnel_too_big(h->path, now, remote, size, fits);
+    if (bytes)
+        path_refused(h->path, remote, bytes, size);
     host_pump(h);
 }
 
@@ -463,6 +465,14 @@ instant host_deadline(const struct host *h)
 
 /* ---- the pump ---- */
 
+static void again(struct host *h, const struct path_out *o)
+{
+    struct host_out *out = host_out_add(h, HOST_OUT_INJECT);
+    out->from_capture = true;
+    out->offload = o->offload;
+    host_out_bytes(h, o->bytes, o->size);
+}
+
 static void path_out(struct host *h, const struct path_out *o)
 {
     switch (o->kind) {
@@ -487,6 +497,9 @@ static void path_out(struct host *h, const struct path_out *o)
     case PATH_OUT_INJECT:
         host_out_add(h, HOST_OUT_INJECT)->arrival = o->from;
         host_out_bytes(h, o->bytes, o->size);
+        break;
+    case PATH_OUT_AGAIN:
+        again(h, o);
         break;
     default:
         host_path_out(h, o);

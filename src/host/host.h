@@ -99,9 +99,9 @@ void host_control_input(struct host *h, instant now, uint64_t client, const uint
                         size_t size);
 void host_control_close(struct host *h, uint64_t client);
 /* The kernel said EMSGSIZE for a datagram of `size` bytes to `remote`; `fits` is the largest that it would take, 0 when it
- * does not say. */
+ * does not say.  `bytes` NULL: it was counted as lost; else a packet of a program inside of it is sent again. */
 void host_too_big(struct host *h, instant now, uint16_t socket, const struct endpoint *remote,
-                  size_t size, size_t fits);
+                  const uint8_t *bytes, size_t size, size_t fits);
 /* Bytes of a HOST_OUT_JOURNAL could not be written, and the owner dropped them with all that he has for that file up to the
  * next `rewrite`, which comes after a while. */
 void host_journal_lost(struct host *h, instant now, enum host_file file);

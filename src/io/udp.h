@@ -45,16 +45,18 @@ unsigned udp_receive(int fd, uint16_t socket, struct packet_pool *pool, struct p
 /* Is the kernel's queue of received datagrams nearly full? */
 bool udp_backlog(int fd);
 
-/* Datagrams that were larger than the interface they should leave by: the caller lowers an MTU and
- * sends again. */
+/* Datagrams that were larger than the interface they should leave by: the caller lowers an MTU, and
+ * sends again what is in them or counts them as OVERSIZED. */
+#define UDP_OVERSIZED_MAX 128
 struct udp_oversized {
     struct endpoint remote;
+    const uint8_t *bytes; /* in a packet of the batch */
     size_t size;
 };
 struct udp_result {
     unsigned sent; /* datagrams */
     unsigned oversized_count;
-    struct udp_oversized oversized[UDP_BATCH];
+    struct udp_oversized oversized[UDP_OVERSIZED_MAX];
 };
 
 /* Does this kernel cut up what it is given in one piece? */
@@ -63,7 +65,7 @@ bool udp_can_segment(int fd);
 /* Sends `count` (<= UDP_BATCH) outputs of kind FORWARD_SEND, all for this socket, in order.  Their
  * packets, which may be runs, stay the caller's.  *trains: whether datagrams may be given to the
  * kernel together; becomes false when it refuses that.  What the kernel did not take is counted for
- * each datagram (SOCKET_FULL, OVERSIZED, SEND_FAILED); nothing is sent twice. */
+ * each datagram (SOCKET_FULL, SEND_FAILED, OVERSIZED when it is not in the result); nothing is sent twice. */
 void udp_send(int fd, bool *trains, const struct forward_out *batch, unsigned count,
               struct udp_result *ret, struct drop_counters *drops);
 /* One datagram, at once.  0, or a negative errno: -EMSGSIZE, -EAGAIN (queue full), others. */

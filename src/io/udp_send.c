@@ -178,24 +178,18 @@ struct sending {
     bool full; /* the kernel's queue */
 };
 
-static void refused(struct sending *s, const struct train *t, size_t size, int error)
+static void refused(struct sending *s, const struct train *t, const uint8_t *bytes, size_t size,
+                    int error)
 {
     struct udp_result *r = s->result;
-    enum drop_reason reason = error == -EMSGSIZE ? DROP_OVERSIZED
-                              : error == -EAGAIN ? DROP_SOCKET_FULL
-                                                 : DROP_SEND_FAILED;
-    drop_count(s->drops, reason);
     s->full |= error == -EAGAIN;
-    if (error != -EMSGSIZE || r->oversized_count == UDP_BATCH)
-        return;
-    /* Once for each target and size is enough. */
-    for (unsigned i = 0; i < r->oversized_count; i++) {
-        if (r->oversized[i].size == size &&
-            endpoint_equal(&r->oversized[i].remote, &t->out->remote))
-            return;
-    }
-    r->oversized[r->oversized_count++] =
-        (struct udp_oversized){.remote = t->out->remote, .size = size};
+    if (error == -EMSGSIZE && r->oversized_count < UDP_OVERSIZED_MAX)
+        r->oversized[r->oversized_count++] =
+            (struct udp_oversized){.remote = t->out->remote, .bytes = bytes, .size = size};
+    else
+        drop_count(s->drops, error == -EMSGSIZE ? DROP_OVERSIZED
+                             : error == -EAGAIN ? DROP_SOCKET_FULL
+                                                : DROP_SEND_FAILED);
 }
 
 /* One by one.  `error` is what the kernel said to all of them together, or 0. */
@@ -211,7 +205,7 @@ static void send_singly(struct sending *s, const struct train *t, int error)
                                  : udp_send_one(s->fd, &t->out->local, &t->out->remote, t->out->tos,
                                                 bytes, left ? size : 0);
             if (failed)
-                refused(s, t, size, failed);
+                refused(s, t, bytes, size, failed);
             else
                 sent++;
             bytes += size;

@@ -284,12 +284,9 @@ bool worker_punt_next(struct worker *w, struct worker_punt *ret)
     }
     *ret = (struct worker_punt){.out = parcel->out};
     ret->out.packet = NULL;
-    if (parcel->kind == PARCEL_OVERSIZED) {
+    if (parcel->kind == PARCEL_OVERSIZED)
         ret->kind = WORKER_OVERSIZED;
-        ret->socket = parcel->out.socket;
-        ret->remote = parcel->out.remote;
-        ret->size = (size_t)parcel->number;
-    } else if (parcel->kind == PARCEL_GONE) {
+    if (parcel->kind == PARCEL_GONE) {
         ret->kind = WORKER_GONE;
         ret->error = parcel->number;
     } else if (parcel->has_packet) {

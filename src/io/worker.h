@@ -81,9 +81,9 @@ int worker_punt_fd(const struct worker *w); /* readable when worker_punt_next() 
 /* ---- what control exchanges with it ---- */
 
 enum worker_punt_kind {
-    WORKER_PUNT,      /* `out`, of kind FORWARD_PUNT                                     */
-    WORKER_OVERSIZED, /* a datagram was too large for the interface: socket, remote, size */
-    WORKER_GONE,      /* the TUN answered with `error`: it is not read any more           */
+    WORKER_PUNT, /* `out`, of kind FORWARD_PUNT                                     */
+    WORKER_OVERSIZED, /* a datagram was too large for the interface: socket, remote and packet of `out` */
+    WORKER_GONE, /* the TUN answered with `error`: it is not read any more           */
 };
 
 struct worker_punt {
@@ -91,9 +91,6 @@ struct worker_punt {
     /* As forward_output() gave it.  Its packet is a copy with full headroom that stays the worker's
      * and is valid until the next call; it may be changed in place. */
     struct forward_out out;
-    uint16_t socket;
-    struct endpoint remote;
-    size_t size;
     int error; /* negative errno */
 };
 

@@ -63,11 +63,10 @@ static void put_punt(struct worker *w, const struct parcel *parcel, const void *
 
 static void report_oversized(struct worker *w, uint16_t socket, const struct udp_oversized *o)
 {
-    struct parcel parcel = {.kind = PARCEL_OVERSIZED};
+    struct parcel parcel = {.kind = PARCEL_OVERSIZED, .has_packet = true, .size = o->size};
     parcel.out.socket = socket;
     parcel.out.remote = o->remote;
-    parcel.number = (int)o->size;
-    put_punt(w, &parcel, NULL);
+    put_punt(w, &parcel, o->bytes);
 }
 
 /* The socket that an output leaves by. */

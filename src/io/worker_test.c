@@ -124,7 +124,7 @@ static void test_control_sends(void **state)
     io_host_done(&b);
 }
 
-/* A datagram that the interface cannot carry is reported with where it should have gone. */
+/* A datagram that the interface cannot carry comes back, with where it should have gone. */
 static void test_oversized_is_reported(void **state)
 {
     struct io_host a, b;
@@ -137,9 +137,10 @@ static void test_oversized_is_reported(void **state)
     worker_poll(a.worker[0], clock_now(), 4);
     assert_true(worker_punt_next(a.worker[0], &punt));
     assert_int_equal(punt.kind, WORKER_OVERSIZED);
-    assert_int_equal(punt.socket, SOCKET);
-    assert_int_equal(punt.size, 65535);
-    assert_true(endpoint_equal(&punt.remote, &b.at));
+    assert_int_equal(punt.out.socket, SOCKET);
+    assert_int_equal(punt.out.packet->size, 65535);
+    assert_int_equal(punt.out.packet->data[0], WIRE_RECORD);
+    assert_true(endpoint_equal(&punt.out.remote, &b.at));
     io_host_done(&a);
     io_host_done(&b);
 }

@@ -139,16 +139,28 @@ bool ip_translate(struct packet *p, const struct ip_view *v, const struct ip_add
     return true;
 }
 
+static void set_ttl(struct packet *p, const struct ip_view *v, uint8_t *ttl, uint8_t to)
+{
+    if (v->version == 4)
+        update_sum(p->data + IP4_SUM,
+                   checksum_change16(0, (uint16_t)(*ttl << 8), (uint16_t)(to << 8)), false);
+    *ttl = to;
+}
+
 bool ip_decrement_ttl(struct packet *p, const struct ip_view *v)
 {
     uint8_t *ttl = p->data + (v->version == 4 ? IP4_TTL : IP6_TTL);
     if (*ttl <= 1)
         return false;
-    if (v->version == 4)
-        update_sum(p->data + IP4_SUM,
-                   checksum_change16(0, (uint16_t)(*ttl << 8), (uint16_t)((*ttl - 1) << 8)), false);
-    --*ttl;
+    set_ttl(p, v, ttl, (uint8_t)(*ttl - 1));
     return true;
+}
+
+void ip_restore_ttl(struct packet *p, const struct ip_view *v)
+{
+    uint8_t *ttl = p->data + (v->version == 4 ? IP4_TTL : IP6_TTL);
+    if (*ttl < UINT8_MAX)
+        set_ttl(p, v, ttl, (uint8_t)(*ttl + 1));
 }
 
 /* The view of a packet whose checksum may be open, and where that is; 0 when it is not one. */

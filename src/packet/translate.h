@@ -25,6 +25,8 @@ bool ip_translate(struct packet *p, const struct ip_view *v, const struct ip_add
 
 /* Takes one off; false (and nothing changed) when the time to live ends here. */
 bool ip_decrement_ttl(struct packet *p, const struct ip_view *v);
+/* Takes that back. */
+void ip_restore_ttl(struct packet *p, const struct ip_view *v);
 
 /* Fills in an open checksum (before fragmenting, or for a receiver that wants none).  True when
  * there is nothing to do; false when the packet is not one that can have an open checksum. */

@@ -328,6 +328,10 @@ static void test_ttl(void **state)
         assert_true(ip_decrement_ttl(packet, &view));
         assert_int_equal(packet->data[8], ttl - 1);
         assert_true(craft_sums_right(packet->data, packet->size));
+        ip_restore_ttl(packet, &view);
+        assert_int_equal(packet->data[8], ttl);
+        assert_true(craft_sums_right(packet->data, packet->size));
+        ip_decrement_ttl(packet, &view);
     }
     load_craft(&(struct craft){FOUR, .protocol = 6, .ttl = 1});
     assert_false(ip_decrement_ttl(packet, &view));

@@ -74,6 +74,10 @@ void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, boo
                         const char *reason);
 void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
                          size_t size, size_t fits);
+/* A datagram to that place was refused for its size, after path_tunnel_too_big(): a packet of a program inside of it goes
+ * again (PATH_OUT_AGAIN), anything else is counted as lost. */
+void path_refused(struct path_engine *e, const struct endpoint *remote, const uint8_t *bytes,
+                  size_t size);
 /* A module's message for its neighbour, by another way than the tunnel's when `recipe` is not NULL; false: there is no
  * link on that tunnel. */
 bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel,
@@ -120,6 +124,7 @@ enum path_out_kind {
     PATH_OUT_DOWN,   /* path: no longer the one for (name, key); `reason`                    */
     PATH_OUT_FAILED, /* cookie: `reason`; `unknown_host` when the name does not exist        */
     PATH_OUT_INJECT, /* a record that woke a path: again through the data path; bytes, from  */
+    PATH_OUT_AGAIN,  /* a packet as a program sent it: again through the data path; bytes, offload */
     PATH_OUT_PONG,   /* cookie, path, rtt                                                    */
     PATH_OUT_KNOWN,  /* bytes to append to the file of known names                           */
     PATH_OUT_NOTICE, /* level (syslog), reason: for the log                                  */
@@ -142,6 +147,7 @@ struct path_out {
     uint8_t tos;
     const uint8_t *bytes;
     size_t size;
+    struct packet_offload offload;
     instant rtt;
     int level;
 };

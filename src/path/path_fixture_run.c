@@ -18,7 +18,8 @@ static void inject(struct box *b, const struct arrival *from, const uint8_t *byt
 {
     struct packet *p = packet_take(b->pool);
     require(p && packet_fill(p, bytes, size));
-    p->arrival = *from;
+    if (from)
+        p->arrival = *from;
     forward_handed_over(b->forward, b->net->now, p, captured);
 }
 
@@ -48,6 +49,9 @@ static void engine_out(struct box *b, const struct path_out *o)
         break;
     case PATH_OUT_INJECT:
         inject(b, &o->from, o->bytes, o->size, false);
+        break;
+    case PATH_OUT_AGAIN:
+        inject(b, NULL, o->bytes, o->size, true);
         break;
     case PATH_OUT_PONG:
         b->pongs++;

@@ -14,7 +14,7 @@
  * link_answer.c (what strangers get), open.c (what the initiator does), half.c (what the responder
  * does), over_link.c (set-up by way of a link), stand.c (which path is in use), gateway.c and
  * transit.c (for others), session.c (keys and lanes), park.c, rekey.c, alive.c (timers), suspect.c (lost,
- * closed, doubted), move.c (neighbours that are elsewhere now), control.c (sealed messages), mtu.c and mtu_search.c (the largest record that gets
+ * closed, doubted), move.c (neighbours that are elsewhere now), control.c (sealed messages), refused.c (by the kernel), mtu.c and mtu_search.c (the largest record that gets
  * through), trust.c (who is who), policy.c, neighbour.c,
  * engine.c (life cycle, slots, outputs), inspect.c (looking).
  *

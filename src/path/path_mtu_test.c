@@ -194,6 +194,88 @@ static void a_forged_guess_does_not_last(void **state)
     trio_done(&x.t);
 }
 
+/* ---- records that the kernel refused ---- */
+
+/* The interface towards the gateway takes no more than this: what is larger does not leave, and is kept. */
+struct interface {
+    const struct box *box;
+    struct endpoint to;
+    size_t mtu, size;
+    uint8_t bytes[1600];
+};
+static struct interface narrow;
+static bool leave(struct net *net, struct box *from, const struct endpoint *to, uint8_t *bytes,
+                  size_t size)
+{
+    if (from != narrow.box || size <= narrow.mtu)
+        return true;
+    narrow.to = *to;
+    narrow.size = size;
+    memcpy(narrow.bytes, bytes, size);
+    return false;
+}
+
+static void refuse(struct test *x)
+{
+    path_tunnel_too_big(x->t.alpha->e, x->t.net.now, &narrow.to, narrow.size, narrow.mtu);
+    path_refused(x->t.alpha->e, &narrow.to, narrow.bytes, narrow.size);
+    box_pump(x->t.alpha);
+}
+
+/* The packet inside is not lost: it goes again as it fits now. */
+static void what_the_kernel_refuses_goes_again(void **state)
+{
+    for (unsigned version = 4; version <= 6; version += 2) {
+        struct test x;
+        start(&x, 90 + version, NULL);
+        open_path(&x);
+        use(&x, 2, 1300);
+        uint64_t there = x.t.beta->got[0], lost = box_drops(x.t.alpha, DROP_OVERSIZED);
+        narrow = (struct interface){.box = x.t.alpha, .mtu = 700};
+        x.t.net.tap = leave;
+        assert_true(box_send_sized(x.t.alpha, x.t.beta, "beta.west.ip", version, 1300, 1025));
+        assert_in_range(narrow.size, 1300 + RECORD_OVERHEAD, 1500);
+        refuse(&x);
+        net_run(&x.t.net, SECOND);
+        assert_int_equal(x.t.beta->got[0], there + 1);
+        assert_int_equal(x.t.beta->doubled[0], 0);
+        assert_int_equal(box_drops(x.t.alpha, DROP_OVERSIZED), lost);
+
+        /* The same once more would leave the same way, as it is: it fits now, or it is no packet of ours. */
+        narrow.size = 0;
+        path_refused(x.t.alpha->e, &narrow.to, narrow.bytes, 600);
+        narrow.bytes[100] ^= 1;
+        path_refused(x.t.alpha->e, &narrow.to, narrow.bytes, 1400);
+        path_refused(x.t.alpha->e, &x.t.alpha->endpoint[0], narrow.bytes, 1400);
+        path_refused(x.t.alpha->e, &narrow.to, narrow.bytes, 3);
+        box_pump(x.t.alpha);
+        net_run(&x.t.net, SECOND);
+        assert_int_equal(x.t.beta->got[0], there + 1);
+        assert_int_equal(box_drops(x.t.alpha, DROP_OVERSIZED), lost + 4);
+        trio_done(&x.t);
+    }
+}
+
+/* A kernel that refuses and names nothing smaller: the packet does not go round and round. */
+static void what_fits_by_our_knowledge_goes_once(void **state)
+{
+    struct test x;
+    start(&x, 97, NULL);
+    open_path(&x);
+    use(&x, 2, 1300);
+    uint64_t lost = box_drops(x.t.alpha, DROP_OVERSIZED);
+    narrow = (struct interface){.box = x.t.alpha, .mtu = 700};
+    x.t.net.tap = leave;
+    assert_true(box_send_sized(x.t.alpha, x.t.beta, "beta.west.ip", 4, 1300, 1025));
+    size_t refused = narrow.size;
+    narrow.size = 0;
+    path_refused(x.t.alpha->e, &narrow.to, narrow.bytes, refused);
+    box_pump(x.t.alpha);
+    assert_int_equal(narrow.size, 0);
+    assert_int_equal(box_drops(x.t.alpha, DROP_OVERSIZED), lost + 1);
+    trio_done(&x.t);
+}
+
 /* A link that finds a hole says so to everybody who sends through it, here and behind the gateway. */
 static void a_link_tells(void **state)
 {
@@ -322,6 +404,8 @@ int main(void)
         cmocka_unit_test(probes_are_few),
         cmocka_unit_test(loss_is_not_an_mtu),
         cmocka_unit_test(a_forged_guess_does_not_last),
+        cmocka_unit_test(what_the_kernel_refuses_goes_again),
+        cmocka_unit_test(what_fits_by_our_knowledge_goes_once),
         cmocka_unit_test(a_link_tells),
         cmocka_unit_test(a_gateways_tunnel_grows),
         cmocka_unit_test(a_lying_gateway),

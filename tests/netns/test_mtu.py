@@ -8,7 +8,7 @@ A mebibyte each way whatever the underlay's MTU; programs are told a path MTU th
 """
 import service
 import suite
-from netlab import Lab, need
+from netlab import Lab, need, wait_until
 from ocalahost import Host, gateway_overlays, underlay
 from suite import case
 
@@ -29,6 +29,25 @@ for size in (1, 1200, 1272, 1273, 1400, 1473, 9000, 65507):
         except TimeoutError:
             assert attempt < 3, size
 print("whole")
+"""
+
+
+# Prints which of the datagrams came, once all have.
+COUNT = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 33500))
+print("ready", flush=True)
+seen = set()
+while len(seen) < 20:
+    seen.add(s.recv(65536)[0])
+    print(len(seen), "came", flush=True)
+"""
+BURST = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(20):
+    s.sendto(bytes([i]) * 1400, (sys.argv[1], 33500))
 """
 
 
@@ -95,6 +114,29 @@ def mtu_shrinks_under_way():
         for host in (alpha, gate):
             host.ip("link set eth0 mtu 1300")
     over(1500, change)
+
+
+@case
+def what_is_refused_goes_again():
+    """an interface gets smaller: what was sealed for the larger one is not lost, although UDP would not send it again"""
+    need("ping")
+    with Lab(machine_class=Host) as lab:
+        alpha, gate, beta = underlay(lab)
+        gateway_overlays(alpha, gate, beta)
+        for host in (gate, beta, alpha):
+            host.up()
+        assert alpha.ping(NAME)
+        at, count = alpha.lookup(NAME)[0], beta.start(["/usr/bin/python3", "-c", COUNT])
+        count.await_log("ready")
+
+        def record_mtu():
+            return next(p["record_mtu"] for p in alpha.ask("path")["paths"] if p["name"] == NAME)
+        wait_until(lambda: record_mtu() > 1400, 10, record_mtu)
+        alpha.ip("link set eth0 mtu 1300")
+        assert record_mtu() > 1400, "the MTU is known before it was met"
+        alpha.run(["/usr/bin/python3", "-c", BURST, at], check=True)
+        count.await_log("20 came")
+        assert record_mtu() < 1300
 
 
 @case

@@ -6,7 +6,7 @@
           east.ip, by way of the routers         west.ip
 
 No interface of a host is small: only the routers know what gets through between them, and say so by ICMP or do not.  A
-mebibyte each way, to the gateway and behind it, arrives whole whatever that is, and also when it changes meanwhile.
+mebibyte each way, to the gateway and behind it, arrives whole whatever that is, and half of one when it changes meanwhile.
 """
 import contextlib
 
@@ -17,6 +17,7 @@ from ocalahost import PORT, SERVICES, Host, secret
 from suite import case
 
 GATE, BETA, SIZE, LARGE = "gate.east.ip", "beta.west.ip", 1 << 20, 9000
+CHANGING = SIZE // 2 # bytes, while the MTU changes
 OVERHEAD = {4: 28, 6: 48} # of the underlay's IP and UDP
 NO_ICMP = """
 table inet quiet {
@@ -109,9 +110,9 @@ def routers(family, icmp, rate=None):
         yield Routers(lab, family, icmp, rate)
 
 
-def download(alpha, name, inner):
+def download(alpha, name, inner, size=SIZE):
     return ["curl", "-sS", "--max-time", "90", f"-{inner}", "-o", alpha.file("data"),
-            f"http://{name}:8000/big/{SIZE}"]
+            f"http://{name}:8000/big/{size}"]
 
 
 def upload(alpha, name, inner):
@@ -148,7 +149,7 @@ def transfer(net, name, words, counter, mtu):
     """Runs curl, and changes the MTU once a fifth has passed."""
     before = path(net.alpha, name)[counter]
     curl = net.alpha.start(words)
-    wait_until(lambda: not curl.running() or path(net.alpha, name)[counter] - before > SIZE // 5, 60,
+    wait_until(lambda: not curl.running() or path(net.alpha, name)[counter] - before > CHANGING // 5, 60,
                "a fifth of the transfer")
     assert curl.running(), "the transfer was over before the MTU changed"
     net.narrow(mtu)
@@ -157,15 +158,15 @@ def transfer(net, name, words, counter, mtu):
 
 
 def changing(family, icmp, changes):
-    """The way's MTU changes while a mebibyte is under way: shrinks and grows, down and up."""
+    """The way's MTU changes while half a mebibyte is under way: shrinks and grows, down and up."""
     with routers(family, icmp, rate=3) as net:
         net.up()
         for name in (GATE, BETA):
             assert net.alpha.ping(name)
         for number, (down, up) in enumerate(changes):
             name, inner = (GATE, BETA)[number % 2], (4, 6)[number // 2 % 2]
-            transfer(net, name, download(net.alpha, name, inner), "bytes_in", down)
-            assert digest(net.alpha) == service.test_digest(SIZE), "the download differs"
+            transfer(net, name, download(net.alpha, name, inner, CHANGING), "bytes_in", down)
+            assert digest(net.alpha) == service.test_digest(CHANGING), "the download differs"
             said = transfer(net, name, upload(net.alpha, name, inner), "bytes_out", up)
             assert said.split()[-1] == digest(net.alpha), "the upload differs"
         net.cable.command("rate 0")
@@ -203,14 +204,26 @@ def ipv6_icmp():
 
 
 @case
-def ipv4_changes():
+def ipv4_changes_silently():
     """the MTU changes in the middle of transfers over IPv4; routers say nothing"""
-    changing(4, False, ((1420, 9000), (1500, 1124), (576, 1280), (9000, 1500)))
+    changing(4, False, ((1420, 9000), (1500, 1124), (576, 1280)))
 
 
 @case
-def ipv6_changes():
-    """the MTU changes in the middle of transfers over IPv6; routers say "packet too big" """
+def ipv4_changes_with_icmp():
+    """the same; routers say "fragmentation needed" """
+    changing(4, True, ((1500, 1124), (576, 1280)))
+
+
+@case
+def ipv6_changes_silently():
+    """the MTU changes in the middle of transfers over IPv6; routers say nothing"""
+    changing(6, False, ((1420, 9000), (1280, 1500)))
+
+
+@case
+def ipv6_changes_with_icmp():
+    """the same; routers say "packet too big" """
     changing(6, True, ((1420, 9000), (1280, 1500), (9000, 1420)))
 
 
