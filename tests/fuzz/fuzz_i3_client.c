@@ -20,6 +20,8 @@ struct scene {
     struct seeded random;
     instant now;
     struct packet_pool *pool;
+    struct overlay_option option[5]; /* as long as the instance */
+    unsigned options;
 };
 
 static struct endpoint address(uint8_t which)
@@ -221,19 +223,18 @@ static struct overlay *start(struct scene *x, uint8_t how)
         "id", "1111111111111111111111111111111111111111111111111111111111111111"};
     static const struct overlay_member member = {
         .host = "beta", .options = &book, .option_count = 1};
-    struct overlay_option options[5] = {{"servers", servers},
-                                        {"shortcut", how & 1 ? "allow" : "deny"}};
-    unsigned count = 2;
+    x->option[x->options++] = (struct overlay_option){"servers", servers};
+    x->option[x->options++] = (struct overlay_option){"shortcut", how & 1 ? "allow" : "deny"};
     if (how & 2)
-        options[count++] = (struct overlay_option){"through", "one, two"};
+        x->option[x->options++] = (struct overlay_option){"through", "one, two"};
     if (how & 4)
-        options[count++] = (struct overlay_option){"id_from", "a text of this host"};
+        x->option[x->options++] = (struct overlay_option){"id_from", "a text of this host"};
     if (how & 8)
-        options[count++] = (struct overlay_option){"middlebox", "one"};
+        x->option[x->options++] = (struct overlay_option){"middlebox", "one"};
     struct overlay_settings s = {.instance = "lab.i3",
                                  .host = "alpha",
-                                 .options = options,
-                                 .option_count = count,
+                                 .options = x->option,
+                                 .option_count = x->options,
                                  .members = &member,
                                  .member_count = how & 4 ? 1 : 0,
                                  .entropy = &x->random.entropy};
