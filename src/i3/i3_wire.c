@@ -309,15 +309,13 @@ uint8_t i3_hello_read(const uint8_t nonce[I3_NONCE])
     return memcmp(nonce, hello, sizeof hello) ? 0 : nonce[I3_NONCE - 1];
 }
 
-enum { PING_ASK = 0x01, PING_REPLY = 0x02 };
-
 bool i3_ping_parse(const void *bytes, size_t size, struct i3_ping *ret)
 {
     struct reader r = reader_over(bytes, size);
     uint8_t type = read_u8(&r);
-    if (size != I3_PING_SIZE || (type != PING_ASK && type != PING_REPLY))
+    if (size != I3_PING_SIZE || (type != I3_PING_ASK && type != I3_PING_REPLY))
         return false;
-    ret->is_reply = type == PING_REPLY;
+    ret->is_reply = type == I3_PING_REPLY;
     ret->sequence = read_u16(&r);
     ret->time = read_u64(&r);
     ret->abilities = ret->is_reply ? i3_hello_read(read_bytes(&r, I3_NONCE)) : 0;
@@ -328,7 +326,7 @@ void i3_ping_write(const struct i3_ping *p, uint8_t out[I3_PING_SIZE])
 {
     struct writer w = writer_over(out, I3_PING_SIZE);
     memset(out, 0, I3_PING_SIZE);
-    write_u8(&w, p->is_reply ? PING_REPLY : PING_ASK);
+    write_u8(&w, p->is_reply ? I3_PING_REPLY : I3_PING_ASK);
     write_u16(&w, p->sequence);
     write_u64(&w, p->time);
     if (p->is_reply && p->abilities)

@@ -22,12 +22,13 @@
 #include "base/instant.h"
 #include "i3/i3_id.h"
 
-#define I3_VERSION       0x10
-#define I3_HEADER        3
-#define I3_STACK_MAX     15
-#define I3_OPTIONS_MAX   32   /* options of one packet; the original takes 25 triggers */
-#define I3_DATAGRAM_MAX  4096 /* what a server of 2005 receives                        */
-#define I3_SENDER_OPTION 8    /* an option SENDER with an IPv4 address                 */
+#define I3_VERSION        0x10
+#define I3_HEADER         3
+#define I3_STACK_MAX      15
+#define I3_OPTIONS_MAX    32   /* options of one packet; the original takes 25 triggers */
+#define I3_DATAGRAM_MAX   4096 /* what a server of 2005 receives                        */
+#define I3_SENDER_OPTION  8    /* an option SENDER with an IPv4 address                 */
+#define I3_SENDER_OPTION6 20   /* the same with an IPv6 address                         */
 /* The largest header of a data packet with one identifier: IPv6 sender and REQUEST_FOR_CACHE. */
 #define I3_DATA_HEADER (I3_HEADER + I3_ID + 2 + 20 + 1)
 
@@ -155,7 +156,9 @@ uint8_t i3_hello_read(const uint8_t nonce[I3_NONCE]);
 /* A ping between programs of ours, over UDP on the i3 port: 40 bytes there and 40 back, so nothing
  * is amplified.  An original ignores it: it can be sent to anybody, and the hello in its reply comes from a program of
  * ours only. */
-#define I3_PING_SIZE 40
+#define I3_PING_SIZE  40
+#define I3_PING_ASK   0x01 /* its first byte */
+#define I3_PING_REPLY 0x02
 struct i3_ping {
     bool is_reply;
     uint16_t sequence;

@@ -36,14 +36,6 @@ static bool to_self(const struct i3_binding *b)
     return b->trigger.target.type != I3_TO_STACK;
 }
 
-/* A client that does not know its address gives one that is surely not the one that the server sees. */
-static void aim(struct i3_client *c, struct i3_binding *b)
-{
-    static const struct endpoint nowhere = {.ip = {.family = 4, .bytes = {127, 0, 0, 1}},
-                                            .port = 9};
-    b->trigger.target = i3_address_of(c->self.ip.family ? &c->self : &nowhere);
-}
-
 static void set_due(struct i3_client *c, struct i3_binding *b, instant due)
 {
     b->due = due;
@@ -64,13 +56,28 @@ static void transmit(struct i3_client *c, instant now, struct i3_binding *b)
     i3_client_send(c, &b->via, &b->trigger.id, &insert, false);
 }
 
+/* At our own address of the server's family; a trigger to another one is taken back. */
+static void aim(struct i3_client *c, struct i3_binding *b, const struct endpoint *via)
+{
+    struct endpoint self = i3_client_self(c, via);
+    const struct i3_self *known = &c->self[via->ip.family == 6];
+    if (endpoint_equal(&b->trigger.target.at, &self))
+        return;
+    i3_binding_retract(c, b);
+    b->trigger.target = i3_address_of(&self);
+    if (known->nonce_known)
+        memcpy(b->trigger.nonce, known->nonce, I3_NONCE);
+}
+
 static void insert(struct i3_client *c, instant now, struct i3_binding *b)
 {
+    struct endpoint via = b->at;
     set_due(c, b, now + I3_ACK_TIMEOUT);
-    if (b->at.ip.family)
-        b->via = b->at;
-    else if (!i3_client_first_hop(c, now, &b->via))
+    if (!via.ip.family && !i3_client_first_hop(c, now, &via))
         return;
+    if (to_self(b))
+        aim(c, b, &via);
+    b->via = via;
     i3_client_count(c, b->acknowledged ? I3_COUNT_REFRESHES : I3_COUNT_INSERTS);
     b->state = I3_BINDING_INSERTING;
     b->challenges = 0;
@@ -92,14 +99,13 @@ struct i3_binding *i3_binding_add(struct i3_client *c, instant now, const struct
         b->trigger.target =
             (struct i3_address){.type = I3_TO_STACK, .depth = (uint8_t)depth, .stack = b->stack};
     } else {
+        static const struct endpoint any = {.ip.family = 4};
         memcpy(b->trigger.key, key, I3_KEY);
-        aim(c, b);
-        if (c->nonce_known)
-            memcpy(b->trigger.nonce, c->nonce, I3_NONCE);
+        aim(c, b, &any); /* until it is known which server it goes to */
     }
     DL_APPEND(c->bindings, b);
     c->binding_count++;
-    if (c->self.ip.family)
+    if (c->self[0].at.ip.family || c->self[1].at.ip.family)
         insert(c, now, b);
     else
         set_due(c, b, now + ADDRESS_PATIENCE);
@@ -112,12 +118,12 @@ void i3_binding_retract(struct i3_client *c, struct i3_binding *b)
     uint8_t bytes[256];
     struct i3_packet p = {
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &b->trigger.id, .option_count = 1};
-    if (!b->acknowledged || !b->via.ip.family)
+    const struct endpoint *to = b->at.ip.family ? &b->at : &b->via;
+    if (!b->acknowledged || !i3_client_speaks(c, to))
         return;
     i3_client_count(c, I3_COUNT_REMOVALS);
     p.option[0] = remove;
-    i3_client_queue(c, b->at.ip.family ? &b->at : &b->via, bytes,
-                    i3_packet_write(&p, bytes, sizeof bytes));
+    i3_client_queue(c, to, bytes, i3_packet_write(&p, bytes, sizeof bytes));
     b->acknowledged = false;
 }
 
@@ -138,6 +144,15 @@ void i3_binding_refresh(struct i3_client *c, instant now, struct i3_binding *b)
     insert(c, now, b);
 }
 
+static struct i3_binding *meant(const struct i3_client *c, const struct i3_trigger *t)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (i3_trigger_same(&b->trigger, t))
+        return b;
+    return NULL;
+}
+
 struct i3_binding *i3_binding_find(const struct i3_client *c, const struct i3_id *id)
 {
     struct i3_binding *b;
@@ -156,34 +171,46 @@ void i3_bindings_distrust(struct i3_client *c, instant now, const struct endpoin
         i3_binding_refresh(c, now, b);
 }
 
-void i3_bindings_follow(struct i3_client *c, instant now)
+void i3_bindings_follow(struct i3_client *c, instant now, uint8_t family)
 {
     struct i3_binding *b;
     DL_FOREACH(c->bindings, b)
-    if (to_self(b)) {
-        i3_binding_retract(c, b);
-        aim(c, b);
+    if (to_self(b) && (!b->via.ip.family || b->via.ip.family == family)) {
         b->tries = 0;
         insert(c, now, b);
     }
 }
 
-/* ---- what servers answer ---- */
-
-static struct i3_binding *meant(const struct i3_client *c, const struct i3_trigger *t)
+void i3_bindings_family(struct i3_client *c, instant now, uint8_t family)
 {
     struct i3_binding *b;
     DL_FOREACH(c->bindings, b)
-    if (i3_trigger_same(&b->trigger, t))
-        return b;
-    return NULL;
+    if (b->via.ip.family && b->via.ip.family != family)
+        i3_binding_refresh(c, now, b);
 }
+
+void i3_bindings_waiting(struct i3_client *c, instant now)
+{
+    struct i3_binding *b;
+    DL_FOREACH(c->bindings, b)
+    if (!b->via.ip.family)
+        insert(c, now, b);
+}
+
+bool i3_binding_asks(const struct i3_client *c, const struct i3_trigger *t)
+{
+    const struct i3_binding *b = meant(c, t);
+    return b && b->state == I3_BINDING_INSERTING;
+}
+
+/* ---- what servers answer ---- */
 
 static void answered(struct i3_client *c, struct i3_binding *b, const struct i3_answerer *by)
 {
     i3_client_answered(c, &b->via);
-    b->at = by->responsible;
     b->at_limits = by->abilities & I3_CAN_LIMIT;
+    if (by->responsible.ip.family && by->responsible.ip.family == b->via.ip.family)
+        b->at = by->responsible;
 }
 
 static void held(struct i3_client *c, instant now, struct i3_binding *b)
@@ -194,8 +221,9 @@ static void held(struct i3_client *c, instant now, struct i3_binding *b)
     b->refused = false;
     b->acknowledged = true;
     if (to_self(b)) {
-        memcpy(c->nonce, b->trigger.nonce, I3_NONCE);
-        c->nonce_known = true;
+        struct i3_self *self = &c->self[b->trigger.target.at.ip.family == 6];
+        memcpy(self->nonce, b->trigger.nonce, I3_NONCE);
+        self->nonce_known = true;
     }
     bool unlimited = b->limit && b->at_limits && !b->limited; /* it can, and was not told yet */
     set_due(c, b, unlimited ? now : by_chance(c, now + I3_REFRESH, I3_REFRESH_SPAN));
@@ -225,7 +253,8 @@ static bool challenged(struct i3_client *c, instant now, struct i3_binding *b,
     answered(c, b, by);
     memcpy(b->trigger.nonce, t->nonce, I3_NONCE);
     b->state = I3_BINDING_INSERTING;
-    b->via = b->at;
+    if (b->at.ip.family)
+        b->via = b->at;
     transmit(c, now, b);
     set_due(c, b, now + I3_ACK_TIMEOUT);
     return true;

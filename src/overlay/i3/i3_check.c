@@ -103,7 +103,7 @@ static struct i3_check *check_by(struct i3_client *c, const struct endpoint *by)
 
 static void add(struct i3_client *c, const struct endpoint *by, const struct i3_binding *b)
 {
-    if (!by->ip.family || c->checks == I3_CHECKS_MAX || check_by(c, by))
+    if (!i3_client_speaks(c, by) || c->checks == I3_CHECKS_MAX || check_by(c, by))
         return;
     struct i3_check *k = &c->check[c->checks++];
     *k = (struct i3_check){.by = *by,
@@ -139,7 +139,9 @@ static void begin(struct i3_client *c, instant now)
     if (b->state == I3_BINDING_HELD && b->trigger.target.type != I3_TO_STACK)
         add(c, &b->at, b);
     for (unsigned i = 0; i < c->seed_count; i++)
-        add(c, &c->seed[i].at, c->checked);
+        if (c->self[c->seed[i].at.ip.family == 6]
+                .at.ip.family) /* else nobody answers in that family */
+            add(c, &c->seed[i].at, c->checked);
     transmit(c, now);
 }
 

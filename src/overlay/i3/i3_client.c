@@ -9,10 +9,6 @@
 #include "base/check.h"
 #include "overlay/place.h"
 
-/* What we call ourselves before a server told us: an address that cannot be the one that it sees, so it answers where the
- * packet came from, as it does for clients behind a NAT. */
-static const struct endpoint nowhere = {.ip = {.family = 4, .bytes = {127, 0, 0, 1}}, .port = 9};
-
 #define SEED_UNANSWERED 2 /* in a row: the server rests          */
 #define LOOKUP_AGAIN    (5 * SECOND)
 #define PACKET_CONTROL  256
@@ -27,7 +23,7 @@ static bool seed_parse(const char *text, size_t length, struct i3_seed *ret)
         return false;
     memcpy(one, text, length);
     one[length] = '\0';
-    if (!overlay_place_parse(one, &place) || (!*place.name && place.endpoint.ip.family != 4))
+    if (!overlay_place_parse(one, &place) || place.endpoint.scope)
         return false;
     *ret = (struct i3_seed){.at = place.endpoint};
     strcpy(ret->name, place.name);
@@ -49,7 +45,9 @@ bool i3_seeds_parse(const char *seeds, struct i3_seed *ret, unsigned *ret_count,
             return false;
         }
         if (!seed_parse(at, length, &ret[*ret_count])) {
-            *ret_reason = "a server is neither IPV4-ADDRESS:PORT nor HOST:PORT";
+            *ret_reason =
+                "a server is neither HOST:PORT, nor IPV4-ADDRESS:PORT, nor [IPV6-ADDRESS]:PORT "
+                "(without an interface)";
             return false;
         }
         ++*ret_count;
@@ -67,14 +65,32 @@ static void seed_look_up(struct i3_client *c, instant now, struct i3_seed *s)
     i3_client_wake(c, s->lookup_due);
 }
 
+/* One of IPv6 is used once it has said hello. */
+static void seed_has_address(struct i3_client *c, instant now, struct i3_seed *s)
+{
+    if (s->at.ip.family == 6)
+        i3_seed_greet(c, now, s);
+}
+
 void i3_client_seeds(struct i3_client *c, instant now, const struct i3_seed *seeds, unsigned count)
 {
-    memcpy(c->seed, seeds, count * sizeof *seeds);
-    c->seed_count = count;
-    c->seed_used = count ? entropy_below(c->entropy, count) : 0;
-    for (unsigned i = 0; i < count; i++)
-        if (!c->seed[i].at.ip.family)
-            seed_look_up(c, now, &c->seed[i]);
+    c->listed = count;
+    c->seed_count = 0;
+    c->moving = false;
+    for (unsigned i = 0; i < count; i++) {
+        struct i3_seed *s = &c->seed[c->seed_count++];
+        *s = seeds[i];
+        s->ping_due = INSTANT_NEVER;
+        c->moving |= s->at.ip.family != 4; /* there may be two families: which one works? */
+        if (s->at.ip.family) {
+            seed_has_address(c, now, s);
+            continue;
+        }
+        c->seed[c->seed_count++] =
+            (struct i3_seed){.is_second = true, .at.port = s->at.port, .ping_due = INSTANT_NEVER};
+        seed_look_up(c, now, s);
+    }
+    c->seed_used = c->seed_count ? entropy_below(c->entropy, c->seed_count) : 0;
 }
 
 bool i3_client_lookup(struct i3_client *c, uint32_t *ret_lookup, const char **ret_name)
@@ -91,6 +107,22 @@ bool i3_client_lookup(struct i3_client *c, uint32_t *ret_lookup, const char **re
     return false;
 }
 
+/* The first address of the family; true: there is one. */
+static bool seed_resolved(struct i3_client *c, instant now, struct i3_seed *s, uint8_t family,
+                          const struct ip_address *addresses, unsigned count)
+{
+    for (unsigned a = 0; a < count; a++) {
+        if (addresses[a].family != family)
+            continue;
+        bool another = !ip_address_equal(&s->at.ip, &addresses[a]);
+        s->at.ip = addresses[a];
+        if (another)
+            seed_has_address(c, now, s);
+        return true;
+    }
+    return false;
+}
+
 void i3_client_resolved(struct i3_client *c, instant now, uint32_t lookup,
                         const struct ip_address *addresses, unsigned count)
 {
@@ -100,12 +132,10 @@ void i3_client_resolved(struct i3_client *c, instant now, uint32_t lookup,
             continue;
         s->lookup = 0;
         s->lookup_due = now + LOOKUP_AGAIN;
-        for (unsigned a = 0; a < count; a++)
-            if (addresses[a].family == 4) {
-                s->at.ip = addresses[a];
-                s->lookup_due = INSTANT_NEVER;
-                break;
-            }
+        bool four = seed_resolved(c, now, s, 4, addresses, count),
+             six = seed_resolved(c, now, s + 1, 6, addresses, count);
+        if (four || six)
+            s->lookup_due = INSTANT_NEVER;
         i3_client_wake(c, s->lookup_due);
         i3_client_wake(c, now); /* who waited for a server */
     }
@@ -128,22 +158,24 @@ static instant seeds_advance(struct i3_client *c, instant now)
 /* From best to worst: answers and is trusted, answers, has an address. */
 static unsigned seed_rank(const struct i3_client *c, const struct i3_seed *s, instant now)
 {
-    if (!s->at.ip.family)
+    if (!i3_client_speaks(c, &s->at))
         return 0;
     if (s->rest > now)
         return 1;
     return i3_client_distrusts(c, now, &s->at) ? 2 : 3;
 }
 
-/* The best seed, the first of them from `begin` on, but for one; false: none has an address. */
+/* The best seed, the first of them from `begin` on, but for one; `family` 0: of either.  False: none has an address. */
 static bool seed_choose(const struct i3_client *c, instant now, unsigned begin,
-                        const struct endpoint *not_this, unsigned *ret)
+                        const struct endpoint *not_this, uint8_t family, unsigned *ret)
 {
     unsigned best = 0;
     for (unsigned i = 0; i < c->seed_count; i++) {
         unsigned index = (begin + i) % c->seed_count;
         unsigned rank = seed_rank(c, &c->seed[index], now);
-        if (rank <= best || (not_this && endpoint_equal(&c->seed[index].at, not_this)))
+        const struct endpoint *at = &c->seed[index].at;
+        if (rank <= best || (not_this && endpoint_equal(at, not_this)) ||
+            (family && at->ip.family != family))
             continue;
         best = rank;
         *ret = index;
@@ -153,22 +185,23 @@ static bool seed_choose(const struct i3_client *c, instant now, unsigned begin,
 
 bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret)
 {
-    if (c->near.known) {
+    if (c->near.known && i3_client_speaks(c, &c->near.at)) {
         *ret = c->near.at;
         return true;
     }
-    if (!seed_choose(c, now, c->seed_used, NULL, &c->seed_used))
+    if (!seed_choose(c, now, c->seed_used, NULL, 0, &c->seed_used))
         return false;
     *ret = c->seed[c->seed_used].at;
     return true;
 }
 
 bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
-                         struct endpoint *ret)
+                         bool same_family, struct endpoint *ret)
 {
     unsigned index;
-    if (!seed_choose(c, now, c->seed_used + 1, not_this, &index))
-        return i3_client_first_hop(c, now, ret);
+    uint8_t family = same_family ? not_this->ip.family : 0;
+    if (!seed_choose(c, now, c->seed_used + 1, not_this, family, &index))
+        return !same_family && i3_client_first_hop(c, now, ret);
     *ret = c->seed[index].at;
     return true;
 }
@@ -200,8 +233,9 @@ void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoin
             continue;
         s->unanswered = 0;
         s->rest = now + I3_SEED_REST;
-        if (*s->name)
-            s->lookup_due = now; /* it may have moved */
+        struct i3_seed *named = s->is_second ? s - 1 : s;
+        if (*named->name)
+            named->lookup_due = now; /* it may have moved */
         if (i == c->seed_used) {
             c->seed_used = (i + 1) % c->seed_count;
             i3_client_say(c, I3_EVENT_FIRST_HOP, NULL);
@@ -218,7 +252,7 @@ void i3_client_init(struct i3_client *c, struct entropy *e, unsigned samples, in
     c->event_last = &c->event_first;
     c->samples = samples;
     c->resample = resample;
-    c->self_open = true;
+    c->self[0].open = c->self[1].open = true;
     c->check_due = INSTANT_NEVER;
     c->sample_due = 0; /* the first round begins with the first call of advance */
     c->due = 0;
@@ -242,6 +276,7 @@ void i3_client_done(struct i3_client *c)
     }
     free(c->given);
     i3_owners_done(c);
+    i3_hellos_done(c);
     if (c->event_last)
         events_free(c);
     i3_hash_free(c->hash);
@@ -250,17 +285,19 @@ void i3_client_done(struct i3_client *c)
 void i3_client_bound(struct i3_client *c, instant now, const struct endpoint *local)
 {
     c->port = local->port;
-    if (local->ip.family != 4)
+    if (!local->ip.family)
         return;
-    c->self = *local;
-    c->self_open = false;
-    i3_bindings_follow(c, now); /* those of before are aimed at nowhere */
+    struct i3_self *self = &c->self[local->ip.family == 6];
+    self->at = *local;
+    self->open = false;
+    i3_bindings_follow(c, now, local->ip.family); /* those of before are aimed at nowhere */
 }
 
 void i3_client_moved(struct i3_client *c, instant now)
 {
-    c->self_open = true;
+    c->self[0].open = c->self[1].open = true;
     c->behind_nat = false;
+    i3_hello_moved(c, now);
     i3_samples_begin(c, now); /* its answers say who we are now */
 }
 
@@ -324,10 +361,19 @@ const struct i3_datagram *i3_client_datagram(struct i3_client *c)
     return c->given;
 }
 
-static struct i3_option own_sender(const struct i3_client *c)
+struct endpoint i3_client_self(const struct i3_client *c, const struct endpoint *server)
 {
-    return (struct i3_option){.type = I3_SENDER,
-                              .sender = i3_address_of(c->self.ip.family ? &c->self : &nowhere)};
+    static const struct endpoint nowhere[2] = {
+        {.ip = {.family = 4, .bytes = {127, 0, 0, 1}}, .port = 9},
+        {.ip = {.family = 6, .bytes = {[15] = 1}}, .port = 9}};
+    bool six = server->ip.family == 6;
+    return c->self[six].at.ip.family ? c->self[six].at : nowhere[six];
+}
+
+static struct i3_option own_sender(const struct i3_client *c, const struct endpoint *server)
+{
+    struct endpoint self = i3_client_self(c, server);
+    return (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&self)};
 }
 
 static void send_packet(struct i3_client *c, const struct endpoint *to, struct i3_packet *p,
@@ -335,6 +381,10 @@ static void send_packet(struct i3_client *c, const struct endpoint *to, struct i
 {
     static const uint8_t one_byte[1];
     uint8_t bytes[PACKET_CONTROL];
+    if (!i3_client_speaks(c, to)) {
+        i3_client_count(c, I3_COUNT_NO_HELLO); /* it said so, and does not any more */
+        return;
+    }
     if (as_data) {
         p->flags |= I3_DATA;
         p->payload = one_byte;
@@ -347,7 +397,7 @@ void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct
                     const struct i3_option *option, bool as_data)
 {
     struct i3_packet p = {.flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = id};
-    p.option[p.option_count++] = own_sender(c);
+    p.option[p.option_count++] = own_sender(c, to);
     if (option)
         p.option[p.option_count++] = *option;
     send_packet(c, to, &p, as_data);
@@ -363,35 +413,71 @@ void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const s
 {
     struct i3_packet p = {
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)depth, .stack = stack};
-    p.option[p.option_count++] = own_sender(c);
+    p.option[p.option_count++] = own_sender(c, to);
     send_packet(c, to, &p, true);
 }
 
 /* ---- in ---- */
 
-/* Only an answer to what we asked says what our address is. */
-static void learn_self(struct i3_client *c, instant now, const struct arrival *from)
+/* After a move: what goes by the other family waits for servers that may not be reached any more. */
+static void use_family(struct i3_client *c, instant now, uint8_t family)
 {
-    if (!c->self_open || from->local.ip.family != 4 || !c->port)
+    c->moving = false;
+    for (unsigned i = 0; i < c->seed_count; i++)
+        if (c->seed[i].at.ip.family && c->seed[i].at.ip.family != family)
+            c->seed[i].rest = now + I3_SEED_REST;
+    struct i3_self *other = &c->self[family == 4];
+    if (other->open) {
+        other->at = (struct endpoint){0};
+        other->nonce_known = false;
+    }
+    if (c->near.known && c->near.at.ip.family != family)
+        i3_near_lost(c, now);
+    i3_bindings_family(c, now, family);
+    i3_owners_family(c, now, family);
+    i3_samples_again(c, now, family);
+    i3_client_say(c, I3_EVENT_FIRST_HOP, NULL);
+}
+
+void i3_client_server_came(struct i3_client *c, instant now)
+{
+    i3_bindings_waiting(c, now);
+    i3_owners_waiting(c, now);
+    i3_samples_again(c, now, 0);
+    i3_client_say(c, I3_EVENT_FIRST_HOP, NULL);
+}
+
+void i3_client_learn_self(struct i3_client *c, instant now, const struct arrival *from)
+{
+    uint8_t family = from->local.ip.family;
+    if (!family || family != from->remote.ip.family || !c->port)
         return;
-    struct endpoint self = {.ip = from->local.ip, .port = c->port};
-    c->self_open = false;
-    if (endpoint_equal(&self, &c->self))
-        return;
-    c->self = self;
-    c->nonce_known = false;
-    i3_bindings_follow(c, now);
-    i3_client_say(c, I3_EVENT_SELF, NULL);
+    struct i3_self *self = &c->self[family == 6];
+    struct endpoint at = {.ip = from->local.ip, .port = c->port};
+    bool another = self->open && !endpoint_equal(&at, &self->at);
+    self->open = false;
+    if (another) {
+        self->at = at;
+        self->nonce_known = false;
+        i3_bindings_follow(c, now, family);
+        i3_client_say(c, I3_EVENT_SELF, NULL);
+    }
+    if (c->moving)
+        use_family(c, now, family);
 }
 
 static void cache_told(struct i3_client *c, instant now, const struct arrival *from,
                        const struct i3_option *o, bool with_binding)
 {
     const struct i3_id *id = &o->trigger.id;
+    if (!i3_client_speaks(c, &from->remote)) {
+        i3_client_count(c, I3_COUNT_NO_HELLO);
+        return;
+    }
     bool owner = i3_owner_told(c, now, id, &from->remote);
     bool sample = i3_sample_told(c, now, id, &from->remote);
     if (owner || sample)
-        learn_self(c, now, from);
+        i3_client_learn_self(c, now, from);
     else if (!with_binding)
         i3_client_count(c, I3_COUNT_STRANGE_CACHE);
 }
@@ -414,27 +500,40 @@ static uint8_t abilities_in(const struct i3_option *cache)
     return cache ? i3_hello_read(cache->trigger.nonce) : 0;
 }
 
-static void control(struct i3_client *c, instant now, const struct arrival *from,
-                    const struct i3_packet *p)
+/* Who keeps the trigger that the packet is about: the server that it came from, or whom that one names to a client behind a
+ * NAT, in the same family.  `responsible` family 0: nobody who may be spoken to. */
+static struct i3_answerer answerer(struct i3_client *c, instant now, const struct arrival *from,
+                                   const struct i3_packet *p)
 {
     const struct i3_option *forced = i3_packet_option(p, I3_FORCE_CACHE_ADDRESS);
+    const struct endpoint *named = forced ? &forced->trigger.target.at : NULL;
     struct i3_answerer by = {from->remote, from->remote,
                              abilities_in(i3_packet_option(p, I3_CACHE_ADDRESS))};
-    bool with_binding = false, anything = false;
     /* Whoever did not answer there once is not spoken to again because somebody names it. */
-    if (forced && forced->trigger.target.type == I3_TO_IPV4 &&
-        !i3_client_distrusts(c, now, &forced->trigger.target.at)) {
-        by.responsible = forced->trigger.target.at;
+    if (named && named->ip.family && named->ip.family == from->remote.ip.family &&
+        i3_client_speaks(c, named) && !i3_client_distrusts(c, now, named)) {
+        by.responsible = *named;
         by.abilities = abilities_in(forced);
         c->behind_nat = true;
     }
+    if (!i3_client_speaks(c, &by.responsible))
+        by.responsible = (struct endpoint){0};
+    return by;
+}
+
+static void control(struct i3_client *c, instant now, const struct arrival *from,
+                    const struct i3_packet *p)
+{
+    i3_hello_answer(c, now, &from->remote, p);
+    struct i3_answerer by = answerer(c, now, from, p);
+    bool with_binding = false, anything = false;
     for (unsigned i = 0; i < p->option_count; i++) {
         const struct i3_option *o = &p->option[i];
         if (o->type == I3_CHALLENGE || o->type == I3_ACK || o->type == I3_CONSTRAINT_FAILED) {
             with_binding |= i3_binding_told(c, now, o, &by);
             anything = true;
             if (with_binding)
-                learn_self(c, now, from);
+                i3_client_learn_self(c, now, from);
         } else if (o->type == I3_CACHE_ADDRESS) {
             cache_told(c, now, from, o, with_binding || anything);
             anything = true;
@@ -451,13 +550,15 @@ void i3_client_input(struct i3_client *c, instant now, const struct arrival *fro
                      const uint8_t *bytes, size_t size)
 {
     struct i3_packet p;
+    if (i3_hello_input(c, now, from, bytes, size))
+        return;
     if (i3_packet_parse(bytes, size, &p) != I3_FINE) {
         i3_client_count(c, I3_COUNT_MALFORMED);
         return;
     }
     if (p.depth == I3_CHECK_DEPTH && p.flags & I3_DATA)
         i3_check_came(c, now, &from->remote, &p);
-    else if (p.depth || from->remote.ip.family != 4)
+    else if (p.depth)
         i3_client_count(c, I3_COUNT_UNEXPECTED);
     else
         control(c, now, from, &p);
@@ -469,6 +570,7 @@ void i3_client_advance(struct i3_client *c, instant now)
         return;
     c->due = INSTANT_NEVER;
     instant due = seeds_advance(c, now);
+    due = instant_min(due, i3_hellos_advance(c, now));
     due = instant_min(due, i3_owners_advance(c, now));
     due = instant_min(due, i3_bindings_advance(c, now));
     due = instant_min(due, i3_checks_advance(c, now));

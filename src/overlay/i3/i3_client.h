@@ -23,6 +23,7 @@
 #include "packet/packet.h"
 
 #define I3_SEEDS_MAX    16
+#define I3_DOORS_MAX    (2 * I3_SEEDS_MAX) /* a name may have an IPv4 and an IPv6 address */
 #define I3_SAMPLES_MAX  32
 #define I3_BINDINGS_MAX 4096
 #define I3_OWNERS_MAX   4096
@@ -55,6 +56,8 @@
     X(STRANGE_ACK, "strange-ack", "acknowledgements of triggers that were not asked for")          \
     X(STRANGE_CHALLENGE, "strange-challenge", "challenges of triggers that were not asked for")    \
     X(CHALLENGE_FLOOD, "challenge-flood", "more challenges of one trigger than are answered")      \
+    X(NO_HELLO, "no-hello", "answers by IPv6 of servers that did not say that they serve it")      \
+    X(STRANGE_HELLO, "strange-hello", "replies to pings that were not sent")                       \
     X(STRANGE_CACHE, "strange-cache", "responsible servers that nobody asked for")                 \
     X(STRANGE_NOT_PRESENT, "strange-not-present",                                                  \
       "missing triggers that no packet of ours was sent to, or told by a stranger")                \
@@ -80,14 +83,36 @@ enum i3_counter {
         I3_COUNTER_COUNT
 };
 
+/* A listed server.  One that is listed by name is two, side by side: with the name's IPv4 address, and with the IPv6 one. */
 struct i3_seed {
-    char name[NAME_TEXT]; /* empty for a literal address                     */
+    char name[NAME_TEXT]; /* empty for a literal address, and of the second  */
+    bool is_second;       /* the name is that of the one before              */
     struct endpoint at;   /* family 0: its name is not looked up yet         */
     uint32_t lookup;      /* number of the question under way, 0: none       */
     bool ask;             /* the question waits to be pulled                 */
     instant lookup_due;
     unsigned unanswered;
-    instant rest; /* silent: not used until then, if there is another */
+    instant rest;   /* silent: not used until then, if there is another */
+    uint64_t token; /* of the pings under way, 0: none                 */
+    unsigned pings; /* that were not answered                          */
+    bool declined;  /* it answers, and does not serve hosts by IPv6    */
+    instant ping_due;
+};
+
+/* An IPv6 address that has said hello, with the ability for it. */
+#define I3_PEER_KEY 18
+struct i3_peer {
+    uint8_t key[I3_PEER_KEY]; /* address and port */
+    instant until;
+    UT_hash_handle hh;
+};
+
+/* What we call ourselves in one family. */
+struct i3_self {
+    struct endpoint at;      /* family 0: not known                                      */
+    bool open;               /* the next answer says what our address is                 */
+    uint8_t nonce[I3_NONCE]; /* the last one that was acknowledged for that address      */
+    bool nonce_known;
 };
 
 /* A server that is responsible for an identifier which somebody here wants to know. */
@@ -191,18 +216,17 @@ struct i3_datagram {
 struct i3_client {
     struct i3_hash *hash;
     struct entropy *entropy;
-    struct endpoint self; /* family 0: not known; else what we call ourselves      */
-    uint16_t port;        /* that our socket is bound to                           */
-    bool self_open;       /* the next answer says what our address is              */
-    bool behind_nat;      /* a server told us so                                   */
-    struct i3_seed seed[I3_SEEDS_MAX];
-    unsigned seed_count, seed_used;
+    struct i3_self self[2]; /* IPv4, IPv6                                          */
+    uint16_t port;          /* that our socket is bound to                         */
+    bool behind_nat;        /* a server told us so                                 */
+    bool moving;            /* the first answer says which family we have now      */
+    struct i3_seed seed[I3_DOORS_MAX];
+    unsigned listed, seed_count, seed_used;
+    struct i3_peer *peers;
     uint32_t last_lookup;
     struct i3_owner *owners;
     struct i3_binding *bindings;
     unsigned binding_count;
-    uint8_t nonce[I3_NONCE]; /* the last one that was acknowledged for our own address */
-    bool nonce_known;
     struct i3_binding *checked; /* the trigger that checks go to through all seeds, or NULL */
     struct i3_check check[I3_CHECKS_MAX];
     unsigned checks, check_tries, denials; /* of the round; NOT_PRESENT for the checked trigger */
@@ -258,14 +282,41 @@ void i3_client_queue(struct i3_client *c, const struct endpoint *to, const void 
                      size_t size);
 /* A server to send to when the responsible one is not known; false: there is none with an address. */
 bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret);
-/* The same, by another server than `not_this` if there is one. */
+/* The same, by another server than `not_this` if there is one.  `same_family`: or by none. */
 bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
-                         struct endpoint *ret);
+                         bool same_family, struct endpoint *ret);
 /* What went to this server was not answered by a neighbour: the first contact is another one. */
 void i3_client_move_on(struct i3_client *c, const struct endpoint *server);
 /* A request was or was not answered that went by this server. */
 void i3_client_answered(struct i3_client *c, const struct endpoint *via);
 void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoint *via);
+
+/* What we call ourselves towards this server: in its family.  Before it told us an address that it surely does not see, so
+ * that it answers to where the packet came from. */
+struct endpoint i3_client_self(const struct i3_client *c, const struct endpoint *server);
+/* It answered what we asked: so we know what our address is, and that its family works. */
+void i3_client_learn_self(struct i3_client *c, instant now, const struct arrival *from);
+/* There is one more server to send to: whatever waited for one goes on. */
+void i3_client_server_came(struct i3_client *c, instant now);
+
+/* ---- i3_hello.c: IPv6 ---- */
+
+/* May packets with our address in them go there? */
+bool i3_client_speaks(const struct i3_client *c, const struct endpoint *server);
+/* It said hello; family 4: nothing to remember. */
+void i3_hello_heard(struct i3_client *c, instant now, const struct endpoint *from,
+                    uint8_t abilities);
+/* The hello in the answer to a question of ours, if it is one. */
+void i3_hello_answer(struct i3_client *c, instant now, const struct endpoint *from,
+                     const struct i3_packet *p);
+/* The seed has an address, or shall be asked again. */
+void i3_seed_greet(struct i3_client *c, instant now, struct i3_seed *s);
+void i3_hello_moved(struct i3_client *c, instant now);
+/* False: that is no ping. */
+bool i3_hello_input(struct i3_client *c, instant now, const struct arrival *from,
+                    const uint8_t *bytes, size_t size);
+instant i3_hellos_advance(struct i3_client *c, instant now);
+void i3_hellos_done(struct i3_client *c);
 
 /* An identifier at the same place, whose end nobody can guess: who answers for it has been asked. */
 void i3_client_draw_end(struct i3_client *c, struct i3_id *id);
@@ -293,6 +344,9 @@ void i3_owners_distrust(struct i3_client *c, instant now, const struct endpoint 
 /* True: it was asked for. */
 bool i3_owner_told(struct i3_client *c, instant now, const struct i3_id *id,
                    const struct endpoint *at);
+/* What went by servers of the other family is asked by this one; `waiting`: what nobody could be asked is. */
+void i3_owners_family(struct i3_client *c, instant now, uint8_t family);
+void i3_owners_waiting(struct i3_client *c, instant now);
 instant i3_owners_advance(struct i3_client *c, instant now);
 void i3_owners_done(struct i3_client *c);
 
@@ -320,8 +374,14 @@ bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *o
 instant i3_bindings_advance(struct i3_client *c, instant now);
 /* What this server acknowledged, or was asked for, is inserted by another one. */
 void i3_bindings_distrust(struct i3_client *c, instant now, const struct endpoint *server);
-/* Our own address is another one: all triggers to ourselves follow. */
-void i3_bindings_follow(struct i3_client *c, instant now);
+/* Our own address of that family is another one: triggers to it follow. */
+void i3_bindings_follow(struct i3_client *c, instant now, uint8_t family);
+/* Triggers in servers of the other family are inserted by this one. */
+void i3_bindings_family(struct i3_client *c, instant now, uint8_t family);
+/* Those that waited for a server are inserted. */
+void i3_bindings_waiting(struct i3_client *c, instant now);
+/* Is it one of ours, and being inserted? */
+bool i3_binding_asks(const struct i3_client *c, const struct i3_trigger *t);
 
 /* ---- i3_check.c ---- */
 
@@ -343,6 +403,8 @@ void i3_samples_begin(struct i3_client *c, instant now);
 bool i3_sample_told(struct i3_client *c, instant now, const struct i3_id *id,
                     const struct endpoint *at);
 bool i3_sample_asks(const struct i3_client *c, const struct i3_id *id);
+/* Those that were sent to servers of the other family, or to nobody, begin again. */
+void i3_samples_again(struct i3_client *c, instant now, uint8_t family);
 instant i3_samples_advance(struct i3_client *c, instant now);
 /* The near server is silent: it is not near any more, and another is looked for. */
 void i3_near_lost(struct i3_client *c, instant now);

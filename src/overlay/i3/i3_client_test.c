@@ -409,7 +409,7 @@ static void bound_later(void **state)
 {
     struct endpoint any = {.port = 10001}, self = endpoint("127.0.0.1:10001");
     start("127.0.0.1:5610", "127.0.0.1:10001", 0);
-    client.self = (struct endpoint){0};
+    client.self[0].at = (struct endpoint){0};
     i3_client_bound(&client, now, &any);
     struct i3_binding *b = bind("E1");
     nothing_said();
@@ -521,12 +521,15 @@ static void seeds(void **state)
     struct i3_seed seed[I3_SEEDS_MAX];
     unsigned count;
     const char *reason;
-    assert_true(i3_seeds_parse("192.0.2.1:5610,server.example.org:99 , other.example", seed, &count,
-                               &reason));
-    assert_int_equal(count, 3);
+    assert_true(
+        i3_seeds_parse("192.0.2.1:5610,server.example.org:99 , other.example,[2001:db8::1]:7", seed,
+                       &count, &reason));
+    assert_int_equal(count, 4);
+    assert_int_equal(seed[3].at.ip.family, 6);
+    assert_int_equal(seed[3].at.port, 7);
     assert_string_equal(seed[1].name, "server.example.org");
     assert_int_equal(seed[1].at.port, 99);
-    static const char *const bad[] = {"",       " , ",    "[2001:db8::1]:1", "192.0.2.1:0",
+    static const char *const bad[] = {"",       " , ",    "[fe80::1%3]:1", "192.0.2.1:0",
                                       "a b..c", "1.2.3:4"};
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(i3_seeds_parse(bad[i], seed, &count, &reason));

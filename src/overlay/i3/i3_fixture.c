@@ -25,7 +25,7 @@ struct lab_flight {
     uint8_t bytes[];
 };
 
-static struct endpoint endpoint(const char *text)
+struct endpoint lab_endpoint(const char *text)
 {
     struct endpoint e;
     assert_true(endpoint_parse(text, 7400, &e));
@@ -41,11 +41,13 @@ static unsigned percent(struct lab *l)
     return entropy_below(&l->random.entropy, 100);
 }
 
-static void fly(struct lab *l, const struct endpoint *from, const struct endpoint *to,
-                const void *bytes, size_t size)
+void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
+              const void *bytes, size_t size)
 {
     unsigned copies = percent(l) < l->loss ? 0 : percent(l) < l->twice ? 2 : 1;
     assert_true(size <= DATAGRAM_MAX);
+    if (l->watch)
+        l->watch(from, to, bytes, size);
     for (; copies; copies--) {
         struct lab_flight *f = base_calloc(1, sizeof *f + size);
         f->due = l->now + l->delay;
@@ -69,7 +71,12 @@ static void host_sends(struct lab_host *h, const struct recipe *r, const uint8_t
     struct packet *p = packet_take(pool);
     assert_true(packet_fill(p, bytes, size));
     assert_true(recipe_run(r, p, &reason));
-    struct endpoint from = h->at, to = recipe_target(r)->send.remote;
+    struct endpoint to = recipe_target(r)->send.remote;
+    struct endpoint from = to.ip.family == h->at.ip.family ? h->at : h->also;
+    if (!from.ip.family) { /* it has no such network */
+        packet_give_back(p);
+        return;
+    }
     if (h->nat) {
         from.ip = nat_address.ip;
         bool known = false;
@@ -78,7 +85,7 @@ static void host_sends(struct lab_host *h, const struct recipe *r, const uint8_t
         if (!known)
             h->let_in[h->let_in_count++ % 32] = to;
     }
-    fly(h->lab, &from, &to, p->data, p->size);
+    lab_send(h->lab, &from, &to, p->data, p->size);
     packet_give_back(p);
 }
 
@@ -249,7 +256,10 @@ static void host_receives(struct lab_host *h, const struct lab_flight *f)
         pool = packet_pool_new(1);
     struct packet *p = packet_take(pool);
     packet_fill(p, f->bytes, f->size);
-    p->arrival = (struct arrival){.socket = 5, .remote = f->from, .local = {.ip = h->at.ip}};
+    p->arrival = (struct arrival){
+        .socket = 5,
+        .remote = f->from,
+        .local = {.ip = f->from.ip.family == h->at.ip.family ? h->at.ip : h->also.ip}};
     switch (peel_run(&h->peel, p, &recipe, &reason)) {
     case PEEL_IS_RECORD:
         if (p->data[0] == 0xC0)
@@ -311,11 +321,11 @@ void lab_host_start(struct lab_host *h)
 
 struct lab_host *lab_host_add(struct lab *l, const char *name, const char *address, ...)
 {
-    static char servers[256];
+    static char servers[512];
     struct lab_host *h = &l->host[l->hosts++];
     va_list all;
     h->lab = l;
-    h->at = endpoint(address);
+    h->at = lab_endpoint(address);
     strcpy(h->host, name);
     seeded_init(&h->random, 100 + l->hosts + entropy_u32(&l->random.entropy));
     memcpy(h->name_keys, l->name_keys, sizeof h->name_keys);
@@ -325,9 +335,14 @@ struct lab_host *lab_host_add(struct lab *l, const char *name, const char *addre
         .host = l->book_host, .options = &h->book, .option_count = l->book_host ? 1 : 0};
     servers[0] = '\0';
     for (unsigned i = 0; i < l->servers; i++) {
-        char at[ENDPOINT_TEXT];
-        strcat(servers, i ? "," : "");
-        strcat(servers, endpoint_format(&l->server[i].at, at));
+        const struct endpoint *doors[] = {&l->server[i].at, &l->server[i].also};
+        for (unsigned k = 0; k < 2; k++) {
+            char at[ENDPOINT_TEXT];
+            if (!doors[k]->ip.family)
+                continue;
+            strcat(servers, *servers ? "," : "");
+            strcat(servers, endpoint_format(doors[k], at));
+        }
     }
     h->option[h->options++] = (struct overlay_option){"servers", servers};
     va_start(all, address);
@@ -363,7 +378,7 @@ void lab_data(struct lab_host *h, uint32_t tunnel)
 
 void lab_move(struct lab_host *h, const char *address)
 {
-    h->at = endpoint(address);
+    h->at = lab_endpoint(address);
     h->overlay->class->underlay_changed(h->overlay, h->lab->now);
     host_pump(h);
 }
@@ -378,16 +393,10 @@ uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter)
     return i3_of(h->overlay)->client.counter[counter];
 }
 
-void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
-              const void *bytes, size_t size)
-{
-    fly(l, from, to, bytes, size);
-}
-
 void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t size)
 {
     struct lab_flight *f = base_calloc(1, sizeof *f + size);
-    f->from = endpoint(from);
+    f->from = lab_endpoint(from);
     f->size = size;
     memcpy(f->bytes, bytes, size);
     host_receives(to, f);
@@ -399,19 +408,39 @@ void lab_forge(struct lab_host *to, const char *from, const void *bytes, size_t 
 static void server_pump(struct lab *l, struct lab_server *s)
 {
     struct i3_server_out out;
-    while (!s->dead && i3_server_output(s->server, &out))
-        fly(l, out.port == I3_PORT_CLIENTS ? &s->at : &s->ring, &out.letter.to, out.letter.bytes,
-            out.letter.size);
+    while (!s->dead && i3_server_output(s->server, &out)) {
+        bool clients = out.port == I3_PORT_CLIENTS,
+             first = out.letter.to.ip.family == s->at.ip.family;
+        lab_send(l,
+                 first     ? clients ? &s->at : &s->ring
+                 : clients ? &s->also
+                           : &s->also_ring,
+                 &out.letter.to, out.letter.bytes, out.letter.size);
+    }
+}
+
+static void server_place(struct lab *l, unsigned index)
+{
+    struct lab_server *s = &l->server[index];
+    char four[ENDPOINT_TEXT], six[ENDPOINT_TEXT];
+    snprintf(four, sizeof four, "192.0.2.%u:5610", index + 1);
+    snprintf(six, sizeof six, "[2001:db8::%u]:5610", index + 1);
+    bool six_first = l->speech == LAB_SIX || (l->speech == LAB_BOTH && l->secret && index % 2);
+    s->at = lab_endpoint(six_first ? six : four);
+    if (l->speech == LAB_BOTH)
+        s->also = lab_endpoint(six_first ? four : six);
 }
 
 /* `ring`: the first so many servers are in it. */
-static void server_start(struct lab *l, unsigned index, const char *address, unsigned ring)
+static void server_start(struct lab *l, unsigned index, unsigned ring)
 {
     struct lab_server *s = &l->server[index];
     seeded_init(&s->random, l->seed * 10 + index);
-    s->at = s->ring = endpoint(address);
-    s->ring.port = 6510;
+    s->ring = s->at;
+    s->also_ring = s->also;
+    s->ring.port = s->also_ring.port = 6510;
     struct i3_server_settings settings = {.at = s->at,
+                                          .also = s->also,
                                           .triggers = 1000,
                                           .per_client = 500,
                                           .requests = 2000,
@@ -421,11 +450,11 @@ static void server_start(struct lab *l, unsigned index, const char *address, uns
     settings.chord.self.id.bytes[0] = (uint8_t)(0x40 * index + 0x20);
     for (unsigned k = 0; k < ring; k++)
         if (k != index) {
-            char at[ENDPOINT_TEXT];
             struct endpoint *seed_at = &settings.chord.seed[settings.chord.seeds++];
-            snprintf(at, sizeof at, "192.0.2.%u:6510", k + 1);
-            *seed_at = endpoint(at);
+            *seed_at = l->server[k].at;
+            seed_at->port = 6510;
         }
+    settings.chord.secret = l->secret;
     s->server = i3_server_new(&settings, l->now);
     assert_non_null(s->server);
     server_pump(l, s);
@@ -433,17 +462,24 @@ static void server_start(struct lab *l, unsigned index, const char *address, uns
 
 struct lab *lab_new(unsigned servers, uint64_t seed)
 {
+    return lab_new_speaking(servers, seed, LAB_FOUR, NULL);
+}
+
+struct lab *lab_new_speaking(unsigned servers, uint64_t seed, enum lab_speech speech,
+                             const uint8_t *secret)
+{
     struct lab *l = base_calloc(1, sizeof *l);
     l->now = 10 * SECOND;
     l->delay = 5 * MILLISECOND;
     l->servers = servers;
     l->seed = seed;
     seeded_init(&l->random, seed);
-    for (unsigned i = 0; i < servers; i++) {
-        char at[ENDPOINT_TEXT];
-        snprintf(at, sizeof at, "192.0.2.%u:5610", i + 1);
-        server_start(l, i, at, servers);
-    }
+    l->speech = speech;
+    l->secret = secret;
+    for (unsigned i = 0; i < servers; i++)
+        server_place(l, i);
+    for (unsigned i = 0; i < servers; i++)
+        server_start(l, i, servers);
     if (servers > 1)
         lab_run(l, 20 * SECOND); /* until the ring stands */
     return l;
@@ -451,7 +487,8 @@ struct lab *lab_new(unsigned servers, uint64_t seed)
 
 struct lab_server *lab_hermit_add(struct lab *l, const char *address)
 {
-    server_start(l, l->servers, address, 0);
+    l->server[l->servers].at = lab_endpoint(address);
+    server_start(l, l->servers, 0);
     return &l->server[l->servers++];
 }
 
@@ -479,8 +516,9 @@ static void land(struct lab *l, const struct lab_flight *f)
 {
     for (unsigned i = 0; i < l->servers; i++) {
         struct lab_server *s = &l->server[i];
-        bool clients = endpoint_equal(&f->to, &s->at);
-        if (s->dead || (!clients && !endpoint_equal(&f->to, &s->ring)))
+        bool clients = endpoint_equal(&f->to, &s->at) || endpoint_equal(&f->to, &s->also);
+        bool ring = endpoint_equal(&f->to, &s->ring) || endpoint_equal(&f->to, &s->also_ring);
+        if (s->dead || (!clients && !ring))
             continue;
         s->heard++;
         if (!s->server) {
@@ -494,7 +532,7 @@ static void land(struct lab *l, const struct lab_flight *f)
     }
     for (unsigned i = 0; i < l->hosts; i++) {
         struct lab_host *h = &l->host[i];
-        struct endpoint at = h->at;
+        struct endpoint at = f->to.ip.family == h->at.ip.family ? h->at : h->also;
         if (h->nat)
             at.ip = nat_address.ip;
         if (!h->overlay || !endpoint_equal(&f->to, &at) || !lets_in(h, &f->from))

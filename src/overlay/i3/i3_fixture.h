@@ -28,6 +28,7 @@ struct lab_host {
     struct lab *lab;
     struct overlay *overlay;
     struct endpoint at;
+    struct endpoint also; /* of the other family, or family 0: it has one only */
     bool nat; /* others see lab_nat_address() and its own port; only those it sent to get in */
     struct endpoint let_in[32];
     unsigned let_in_count;
@@ -60,15 +61,23 @@ enum lab_lie {
 };
 
 struct lab_server {
-    struct i3_server *server; /* NULL: a liar */
-    unsigned lies, heard;     /* heard: datagrams */
-    struct endpoint at, ring;
+    struct i3_server *server;                  /* NULL: a liar */
+    unsigned lies, heard;                      /* heard: datagrams */
+    struct endpoint at, ring, also, also_ring; /* also: of the other family, or family 0 */
     struct seeded random;
     bool dead;
 };
 
+/* What servers speak: 192.0.2.n, 2001:db8::n, or both, and in a ring each other one tells the other. */
+enum lab_speech { LAB_FOUR, LAB_SIX, LAB_BOTH };
+
 struct lab {
     instant now;
+    enum lab_speech speech;
+    const uint8_t *secret; /* of the ring, or NULL */
+    /* Looks at every datagram that is sent; NULL: nobody does. */
+    void (*watch)(const struct endpoint *from, const struct endpoint *to, const uint8_t *bytes,
+                  size_t size);
     struct seeded random;
     struct lab_host host[LAB_HOSTS];
     struct lab_server server[LAB_SERVERS];
@@ -86,6 +95,8 @@ struct lab {
 };
 
 struct lab *lab_new(unsigned servers, uint64_t seed);
+struct lab *lab_new_speaking(unsigned servers, uint64_t seed, enum lab_speech speech,
+                             const uint8_t *secret);
 void lab_free(struct lab *l);
 /* A server that only lies; hosts that are added later list it too. */
 struct lab_server *lab_liar_add(struct lab *l, const char *address, unsigned lies);
@@ -108,6 +119,7 @@ uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter);
 /* A datagram of somebody else, over the network. */
 void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
               const void *bytes, size_t size);
+struct endpoint lab_endpoint(const char *text);
 /* For the lab itself: what liars and filters do with a datagram.  False: it is for the host behind the filter. */
 void lab_liar_hears(struct lab *l, struct lab_server *s, const struct endpoint *from,
                     const uint8_t *bytes, size_t size);

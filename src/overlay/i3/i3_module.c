@@ -50,14 +50,18 @@ static void make_peel(struct i3 *m)
                          .first_high = I3_VERSION,
                          .count = 1,
                          .step = {{.verb = PEEL_PUNT}}};
-    m->peel.count = 3;
+    p[3] = (struct peel){.first_low = I3_PING_REPLY,
+                         .first_high = I3_PING_REPLY,
+                         .count = 1,
+                         .step = {{.verb = PEEL_PUNT}}};
+    m->peel.count = 4;
     if (!m->allow)
         return; /* whatever comes past the servers is not even looked at */
-    p[3] = (struct peel){
-        .first_low = I3_PROBE, .first_high = I3_PROBE, .count = 1, .step = {{.verb = PEEL_PUNT}}};
     p[4] = (struct peel){
+        .first_low = I3_PROBE, .first_high = I3_PROBE, .count = 1, .step = {{.verb = PEEL_PUNT}}};
+    p[5] = (struct peel){
         .first_low = 0xC0, .first_high = 0xDF, .count = 1, .step = {{.verb = PEEL_RECORD}}};
-    m->peel.count = 5;
+    m->peel.count = 6;
 }
 
 /* ---- life ---- */
@@ -284,6 +288,18 @@ static void add_binding(struct text *t, const struct i3_binding *b)
         text_add(t, " without its limit, which that server does not know");
 }
 
+/* By all addresses that servers know us by. */
+static void add_self(struct text *t, const struct i3_client *c)
+{
+    char at[ENDPOINT_TEXT];
+    unsigned count = 0;
+    for (unsigned i = 0; i < 2; i++)
+        if (c->self[i].at.ip.family)
+            text_add(t, "%s%s", count++ ? " and " : "", endpoint_format(&c->self[i].at, at));
+    if (!count)
+        text_add(t, "at an address not known yet");
+}
+
 static void module_describe(const struct overlay *o, struct text *t)
 {
     const struct i3 *m = i3_of(o);
@@ -294,15 +310,15 @@ static void module_describe(const struct overlay *o, struct text *t)
         up += i->state == I3_TUNNEL_UP;
         cuts += i->way == I3_WAY_SHORTCUT;
     }
-    text_add(t, "%u server%s listed, ", c->seed_count, c->seed_count == 1 ? "" : "s");
+    text_add(t, "%u server%s listed, ", c->listed, c->listed == 1 ? "" : "s");
     if (c->near.known)
         text_add(t, "near: %s", endpoint_format(&c->near.at, at));
     else
         text_add(t, "none known to be near");
     add_rtt(t, c->near.known ? c->near.rtt : 0);
-    text_add(t, "; this host is %s%s, public trigger ",
-             c->self.ip.family ? endpoint_format(&c->self, at) : "at an address not known yet",
-             c->behind_nat ? " behind a NAT" : "");
+    text_add(t, "; this host is ");
+    add_self(t, c);
+    text_add(t, "%s, public trigger ", c->behind_nat ? " behind a NAT" : "");
     for (unsigned i = 0; i < I3_NAMES && m->name[i]; i++) {
         text_add(t, "%s", i ? ", " : "");
         add_binding(t, m->name[i]);

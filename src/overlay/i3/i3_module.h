@@ -28,8 +28,10 @@
 #define I3_UDP6        48
 #define I3_REDRAWS     3 /* in a row: identifiers that servers get which we distrust */
 #define I3_THROUGH_MAX 4 /* hosts through which records go by the sender's wish */
-/* What the longest data packet has in front of a record: two identifiers, options with SENDER; and with those hosts. */
-#define I3_FRONT     (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION)
+/* What the longest data packet has in front of a record: two identifiers, options with SENDER (4: an IPv4 one); and with
+ * those hosts. */
+#define I3_FRONT4    (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION)
+#define I3_FRONT     (I3_HEADER + 2 * I3_ID + 2 + I3_SENDER_OPTION6)
 #define I3_FRONT_MAX (I3_FRONT + I3_THROUGH_MAX * I3_ID)
 
 enum i3_tunnel_state { I3_TUNNEL_OPENING, I3_TUNNEL_UP, I3_TUNNEL_ENDED };

@@ -28,7 +28,7 @@ static bool ask_whom(struct i3_client *c, instant now, const struct i3_owner *o,
                      struct endpoint *ret)
 {
     if (o->via.ip.family)
-        return i3_client_other_hop(c, now, &o->via, ret);
+        return i3_client_other_hop(c, now, &o->via, false, ret);
     return i3_client_first_hop(c, now, ret);
 }
 
@@ -45,7 +45,7 @@ static void ask(struct i3_client *c, instant now, struct i3_owner *o)
     else if (!ask_whom(c, now, o, &o->via))
         return;
     o->asked = now;
-    bool hidden = c->behind_nat || !c->self.ip.family;
+    bool hidden = c->behind_nat || !c->self[o->via.ip.family == 6].at.ip.family;
     o->asked_as = o->id;
     i3_client_draw_end(c, &o->asked_as);
     i3_client_send(c, &o->via, &o->asked_as, &request, !known && (hidden || o->asks % 2));
@@ -168,6 +168,20 @@ static void advance_one(struct i3_client *c, instant now, struct i3_owner *o)
         forget(c, now, o);
     }
     ask(c, now, o);
+}
+
+void i3_owners_family(struct i3_client *c, instant now, uint8_t family)
+{
+    for (struct i3_owner *o = c->owners; o; o = o->hh.next)
+        if (o->via.ip.family && o->via.ip.family != family)
+            i3_owner_doubt(c, now, &o->id);
+}
+
+void i3_owners_waiting(struct i3_client *c, instant now)
+{
+    for (struct i3_owner *o = c->owners; o; o = o->hh.next)
+        if (!o->via.ip.family)
+            ask(c, now, o);
 }
 
 instant i3_owners_advance(struct i3_client *c, instant now)

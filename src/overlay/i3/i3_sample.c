@@ -26,8 +26,9 @@ static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
     i3_client_wake(c, s->due);
     if (s->state == I3_SAMPLE_MEASURE)
         s->via = s->at;
-    else if (s->via.ip.family ? !i3_client_other_hop(c, now, &s->via, &s->via)
-                              : !i3_client_first_hop(c, now, &s->via))
+    else if (s->via.ip.family
+                 ? !i3_client_other_hop(c, now, &s->via, s->state == I3_SAMPLE_CONFIRM, &s->via)
+                 : !i3_client_first_hop(c, now, &s->via))
         return;
     s->asks++;
     s->sent = now;
@@ -116,7 +117,8 @@ static void confirm(struct i3_client *c, instant now, struct i3_sample *s)
 {
     struct endpoint other;
     s->asks = 0;
-    if (!i3_client_other_hop(c, now, &s->via, &other) || endpoint_equal(&other, &s->via)) {
+    /* In one family: a server has another address in the other one. */
+    if (!i3_client_other_hop(c, now, &s->via, true, &other)) {
         measure(c, now, s);
         return;
     }
@@ -169,6 +171,17 @@ static void sample_advance(struct i3_client *c, instant now, struct i3_sample *s
         measure(c, now, s); /* nobody else is there */
     else
         sample_over(c, now, s);
+}
+
+void i3_samples_again(struct i3_client *c, instant now, uint8_t family)
+{
+    for (unsigned i = 0; i < I3_SAMPLES_MAX; i++) {
+        struct i3_sample *s = &c->sample[i];
+        if (!under_way(s) || (s->via.ip.family && (!family || s->via.ip.family == family)))
+            continue;
+        *s = (struct i3_sample){.state = I3_SAMPLE_FIND, .id = s->id};
+        sample_ask(c, now, s);
+    }
 }
 
 instant i3_samples_advance(struct i3_client *c, instant now)

@@ -157,7 +157,7 @@ const struct overlay_schema i3_member_schema[] = {
     {NULL, NULL, NULL, NULL}};
 
 const struct overlay_schema i3_schema[] = {
-    {"servers", "HOST:PORT, and more of them behind commas; at most 16",
+    {"servers", "HOST:PORT or [IPV6-ADDRESS]:PORT, and more of them behind commas; at most 16",
      "servers to begin with; one that answers is enough", servers_valid},
     {"shortcut", "allow or deny",
      "whether neighbours may learn this host's address and send past the servers; deny unless "

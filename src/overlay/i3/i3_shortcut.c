@@ -39,13 +39,15 @@ void i3_shortcut_offer(struct i3 *m, instant now, struct i3_tunnel *t)
 
 void i3_shortcut_write_offer(const struct i3 *m, const struct i3_tunnel *t, struct writer *w)
 {
-    const struct endpoint *self = &m->client.self;
+    const struct i3_self *self = m->client.self;
     write_bytes(w, t->shortcut.token, I3_TOKEN);
-    write_u8(w, self->ip.family ? 1 : 0);
-    if (self->ip.family) {
-        write_u8(w, self->ip.family);
-        write_bytes(w, self->ip.bytes, 16);
-        write_u16(w, self->port);
+    write_u8(w, (uint8_t)(!!self[0].at.ip.family + !!self[1].at.ip.family));
+    for (unsigned i = 0; i < 2; i++) {
+        if (!self[i].at.ip.family)
+            continue;
+        write_u8(w, self[i].at.ip.family);
+        write_bytes(w, self[i].at.ip.bytes, 16);
+        write_u16(w, self[i].at.port);
     }
 }
 
@@ -90,7 +92,9 @@ static bool plausible(const struct endpoint *e)
         return false;
     if (e->ip.family == 4)
         return e->ip.bytes[0] && e->ip.bytes[0] < 224;
-    return e->ip.bytes[0] != 0xFF;
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    bool is_link_local = e->ip.bytes[0] == 0xFE && (e->ip.bytes[1] & 0xC0) == 0x80;
+    return e->ip.bytes[0] != 0xFF && !is_link_local && memcmp(e->ip.bytes, mapped, sizeof mapped);
 }
 
 void i3_shortcut_offered(struct i3 *m, instant now, struct i3_tunnel *t, struct reader *r)

@@ -178,7 +178,7 @@ static void as_many_as_may_be(void **state)
     lab_run(lab, 200 * MILLISECOND);
     assert_true(alpha->tunnel[0].has_recipe);
     const struct recipe *r = &alpha->tunnel[0].recipe;
-    assert_int_equal(r->bytes_used, I3_FRONT_MAX);
+    assert_int_equal(r->bytes_used, I3_FRONT4 + I3_THROUGH_MAX * I3_ID);
     assert_true(r->bytes_used <= alpha->overlay->class->headroom);
     assert_true(r->mtu + r->bytes_used + I3_UDP4 <= 1500);
     lab_free(lab);

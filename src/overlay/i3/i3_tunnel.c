@@ -211,16 +211,18 @@ static bool stack_recipe(const struct i3 *m, const struct endpoint *server, cons
     uint8_t front[I3_FRONT_MAX];
     struct i3_packet p = {
         .flags = I3_DATA | I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)count, .stack = ids};
-    if (with_sender && m->client.self.ip.family)
+    const struct endpoint *self = &m->client.self[server->ip.family == 6].at;
+    if (with_sender && self->ip.family && i3_client_speaks(&m->client, server))
         p.option[p.option_count++] =
-            (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&m->client.self)};
+            (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(self)};
     size_t size = i3_packet_write(&p, front, sizeof front);
     i3_plain_recipe(m, server, false, ret);
     ret->count = 0;
     if (!size || !recipe_add_prepend(ret, front, (uint16_t)size, NULL, 0) ||
         !recipe_add_send(ret, m->overlay.settings.first_socket, NULL, server, 0))
         return false;
-    ret->mtu = record_mtu(m, I3_UDP4 + I3_FRONT + I3_ID * (count > 2 ? count - 2 : 0));
+    unsigned around = server->ip.family == 4 ? I3_UDP4 + I3_FRONT4 : I3_UDP6 + I3_FRONT;
+    ret->mtu = record_mtu(m, around + I3_ID * (count > 2 ? count - 2 : 0));
     return true;
 }
 
@@ -250,7 +252,7 @@ bool i3_answer(const struct overlay *o, const struct arrival *from, struct recip
         i3_plain_recipe(m, &from->remote, false, ret);
         return true;
     }
-    if (from->via_size != I3_VIA || from->remote.ip.family != 4)
+    if (from->via_size != I3_VIA)
         return false;
     memcpy(&id, from->via + I3_HEADER, sizeof id);
     if (from->via[2] == 2) /* the identifier behind the first: answers go there */
@@ -534,14 +536,41 @@ void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e)
 
 /* ---- time ---- */
 
+/* A server that is there, but not for hosts that come by IPv6; NULL: none. */
+static const struct i3_seed *declined(const struct i3_client *c)
+{
+    for (unsigned i = 0; i < c->seed_count; i++)
+        if (c->seed[i].declined)
+            return &c->seed[i];
+    return NULL;
+}
+
+/* Whom we asked last: with an INSERT, or whether it serves us at all. */
+static const struct endpoint *asked_last(const struct i3 *m, const struct i3_tunnel *t)
+{
+    const struct i3_client *c = &m->client;
+    if (t->back && t->back->via.ip.family)
+        return &t->back->via;
+    for (unsigned i = 0; i < c->seed_count; i++)
+        if (c->seed[i].at.ip.family)
+            return &c->seed[i].at;
+    return NULL;
+}
+
 static void opening_over(struct i3 *m, struct i3_tunnel *t)
 {
     struct text reason;
     char at[ENDPOINT_TEXT] = "an address that is not known";
-    if (t->back && t->back->via.ip.family)
-        endpoint_format(&t->back->via, at);
+    const struct i3_seed *no = declined(&m->client);
+    if (asked_last(m, t))
+        endpoint_format(asked_last(m, t), at);
     text_begin(&reason, t->reason, sizeof t->reason);
-    if (t->back && t->back->refused)
+    if (no && !m->client.self[0].at.ip.family) /* nor did anybody answer by IPv4 */
+        text_add(&reason,
+                 "the server %s of %s does not serve hosts by IPv6: the servers have no secret in "
+                 "common, so some may be originals, which speak IPv4 only",
+                 endpoint_format(&no->at, at), m->overlay.settings.instance);
+    else if (t->back && t->back->refused)
         text_add(&reason, "the server %s refuses the triggers of %s", at,
                  m->overlay.settings.instance);
     else
