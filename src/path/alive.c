@@ -54,8 +54,10 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
 void path_active(struct path_engine *e, instant now, uint32_t slot)
 {
     struct path *p = slot_path(e, slot);
-    if (p && p->silent)
+    if (p && p->silent && session_heard(p) >= path_work(p)->unanswered_since)
         path_heard_again(e, now, p);
+    else if (p && p->silent)
+        session_watch(p); /* a worker sent on it that had not heard of the silence */
     if (!p || p->state != PATH_STATE_UP)
         return;
     heap_set(&e->timers, &p->timer,
