@@ -254,8 +254,9 @@ static void lookup_hears(struct ring_world *w, const struct i3_packet *p)
     if (!l || l->answered)
         return;
     memcpy(key.bytes, t->id.bytes, CHORD_ID);
-    if (ring_number_of(&t->target.at) != number(w, responsible(w, &key))) {
-        l->fate = RING_ELSEWHERE;
+    const struct machine *right = responsible(w, &key);
+    if (ring_number_of(&t->target.at) != number(w, right)) {
+        l->fate = chord_is_settled(i3_server_chord(right->server)) ? RING_ELSEWHERE : RING_COMING;
         return;
     }
     l->answered = true;

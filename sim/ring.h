@@ -28,11 +28,12 @@ struct ring_stretch {
 
 /* What became of a first try that was not answered by who is responsible. */
 enum ring_fate {
-    RING_SILENT,   /* it did not reach a dead server, and nobody answered */
-    RING_DEAD,     /* it went to a dead server                            */
-    RING_ELSEWHERE /* somebody else said he is responsible                */
+    RING_SILENT,   /* it did not reach a dead server, and nobody answered in time               */
+    RING_DEAD,     /* it went to a dead server                                                  */
+    RING_COMING,   /* another one answered, as who is responsible has just come and knows nobody */
+    RING_ELSEWHERE /* another one answered                                                      */
 };
-#define RING_FATES 3
+#define RING_FATES 4
 
 struct ring_report {
     unsigned lookups, at_once,

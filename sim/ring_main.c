@@ -96,8 +96,10 @@ static void print(const struct ring_plan *plan, const struct ring_report *r)
     printf("\"formed\": %s, \"lookups\": %u, \"share_at_once\": %.4f, \"share_in_three\": %.4f, ",
            r->formed ? "true" : "false", r->lookups, share(r->at_once, r->lookups),
            share(r->with_retries, r->lookups));
-    printf("\"failed_at_once\": {\"dead\": %u, \"elsewhere\": %u, \"silent\": %u}, ",
-           r->failed[RING_DEAD], r->failed[RING_ELSEWHERE], r->failed[RING_SILENT]);
+    printf(
+        "\"failed_at_once\": {\"dead\": %u, \"coming\": %u, \"elsewhere\": %u, \"silent\": %u}, ",
+        r->failed[RING_DEAD], r->failed[RING_COMING], r->failed[RING_ELSEWHERE],
+        r->failed[RING_SILENT]);
     printf("\"hops\": %.2f, \"half_log2\": %.1f, \"deaths\": %u, \"repaired\": %u, ",
            share(r->hops, r->at_once), half_log2(plan->servers), r->deaths, r->repaired);
     printf("\"repair_mean_s\": %.2f, \"repair_most_s\": %.2f, \"triggers\": %u, ", r->repair_mean_s,

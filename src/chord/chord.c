@@ -219,7 +219,9 @@ static void stabilise(struct chord *c, instant now, const struct endpoint *from,
 {
     introduced(c, now, from, who);
     /* Who asks may be our new predecessor: told so at once, as if he had been pinged already. */
-    struct node *last = node_predecessor(c);
+    struct node *last = node_predecessor(c), *first = node_successor(c);
+    if (first && !endpoint_equal(&first->node.at, &who->at))
+        c->asker = who->at;
     struct chord_id d = chord_distance(&c->self.id, &who->id);
     const struct chord_node *is =
         last && chord_compare(&last->distance, &d) >= 0 ? &last->node : who;

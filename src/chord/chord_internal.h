@@ -64,7 +64,8 @@ struct chord {
     unsigned candidates;
 
     instant begun, tick,
-        stabilised; /* stabilised: when a successor first told its predecessor; 0: never */
+        stabilised;        /* stabilised: when a successor first told its predecessor; 0: never */
+    struct endpoint asker; /* who thinks that we are his successor; family 0: nobody so far */
     unsigned ticks, rounds, backup, before, bit;
     bool settled;
     uint64_t generation;

@@ -81,7 +81,8 @@ struct node *node_next(struct chord *c, instant now, const struct chord_id *key)
     for (unsigned i = before; i < end; i++)
         if (!is_silent(&c->node[i], now))
             return &c->node[i];
-    bool ours_soon = before < end && end == c->nodes;
+    /* Behind all that we know of, and we do not know our place yet: whose it is we are about to learn. */
+    bool ours_soon = end == c->nodes && (before < end || c->stabilised);
     return ours_soon ? NULL : node_preceding(c, now, key);
 }
 
@@ -167,6 +168,14 @@ static void remove_at(struct node *list, unsigned *count, unsigned index)
     (*count)--;
 }
 
+/* A node has come between our predecessor and us: both learn of it now, not at their next rounds. */
+static void introduce(struct chord *c, const struct chord_node *before,
+                      const struct chord_node *who)
+{
+    chord_send_node(c, &who->at, CHORD_FOUND, &before->id, &before->at);
+    chord_send_node(c, &before->at, CHORD_FOUND, &who->id, &who->at);
+}
+
 /* A full list lets go of the node half way round that has a neighbour nearest: fingers are many there. */
 static void insert(struct chord *c, const struct node *n)
 {
@@ -181,6 +190,8 @@ static void insert(struct chord *c, const struct node *n)
     c->counters.joined++;
     if (at == 0 || at == c->nodes - 1)
         c->generation++;
+    if (c->settled && at > 0 && at == c->nodes - 1)
+        introduce(c, &c->node[at - 1].node, &n->node);
 }
 
 static void measured(struct node *n, instant now)

@@ -93,11 +93,19 @@ static bool nearer_candidate(const struct chord *c)
     return false;
 }
 
+/* Who asks as his successor does not count, when he is ours: he looks for predecessors. */
+static bool knows_predecessor(const struct chord *c)
+{
+    return c->nodes && endpoint_equal(&c->node[c->nodes - 1].node.at, &c->asker) &&
+           !nearer_candidate(c);
+}
+
+/* Our successor has taken us in, and our predecessor asks us; in a ring of two nobody else will. */
 void round_settle(struct chord *c, instant now)
 {
     if (c->settled)
         return;
-    if (c->nodes ? c->stabilised && (!nearer_candidate(c) || now - c->stabilised > SETTLE_WAIT)
+    if (c->nodes ? c->stabilised && (knows_predecessor(c) || now - c->stabilised > SETTLE_WAIT)
                  : now - c->begun >= ALONE_AFTER) {
         c->settled = true;
         c->generation++;
