@@ -445,7 +445,7 @@ static void captured_translation(void **state)
 }
 
 /* Data for an identifier of the original: C2 over the ring, E20 tells its server, E19 straight. */
-static void captured_forwarding(void **state)
+static void forward(bool backwards)
 {
     struct pair *p = pair_new(LOW, HIGH);
     struct i3_vector c2 = i3_vector("C2"), e19 = i3_vector("E19"), e20 = i3_vector("E20");
@@ -484,7 +484,11 @@ static void captured_forwarding(void **state)
     assert_true(pair_says(p, I3_PORT_RING, &out));
     assert_int_equal(out.letter.size, c2.size);
     assert_memory_equal(out.letter.bytes, c2.bytes, c2.size);
-    hears(p, &owner, e20.bytes, e20.size);
+    assert_true(e20.size <= sizeof bytes);
+    memcpy(bytes, e20.bytes, e20.size);
+    if (backwards)
+        memcpy(bytes + 58, "\x01\0\0\x7f", 4);
+    hears(p, &owner, bytes, e20.size);
     data.payload = (const uint8_t *)"\0\0\0\1";
     hears(p, &client, bytes, i3_packet_write(&data, bytes, sizeof bytes));
     assert_true(pair_says(p, I3_PORT_CLIENTS, &out));
@@ -493,6 +497,17 @@ static void captured_forwarding(void **state)
     assert_memory_equal(out.letter.bytes, e19.bytes, e19.size);
     i3_hash_free(h);
     pair_free(p);
+}
+
+static void captured_forwarding(void **state)
+{
+    forward(false);
+}
+
+/* An original with an interface called eth0 tells its address with the bytes reversed. */
+static void an_address_told_backwards(void **state)
+{
+    forward(true);
 }
 
 /* C1: an INSERT over the ring.  Whose it is not passes it on unchanged; whose it is answers the client. */
@@ -533,6 +548,7 @@ int main(void)
         cmocka_unit_test(behind_a_nat),
         cmocka_unit_test(captured_translation),
         cmocka_unit_test(captured_forwarding),
+        cmocka_unit_test(an_address_told_backwards),
         cmocka_unit_test(captured_insert_over_the_ring),
     };
     return cmocka_run_group_tests_name("i3_ring", tests, NULL, NULL);

@@ -300,7 +300,8 @@ void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigg
         i3_drop(s, I3_DROP_UNASKED);
         return;
     }
-    r->at = t->target.at;
+    /* Without a proof the address that it says may be a lie, or, an original's, backwards: it answers from its own. */
+    r->at = s->closed || !p->from ? t->target.at : *p->from;
     r->told = p->now;
     r->tries = 0;
 }

@@ -182,9 +182,9 @@ class Ours:
 
 
 class Net:
-    def original(self, name, *seeds):
+    def original(self, name, *seeds, options=()):
         return self.serve(name, OriginalServer(self.lab_machine(name), AT[name], PLACE[name], [AT[s] for s in seeds],
-                                               "--period", PERIOD))
+                                               "--period", PERIOD, *options))
 
     def ours(self, name, *seeds):
         return self.serve(name, Ours(self.lab_machine(name), AT[name], PLACE[name], [AT[s] for s in seeds]))

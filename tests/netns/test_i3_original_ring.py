@@ -72,4 +72,24 @@ def servers_join_and_die(lab):
         net.formed()
 
 
+@case
+def addresses_told_backwards(lab):
+    """an original on a machine with eth0 tells its address backwards: what goes from trigger to trigger arrives all the same"""
+    with net_of(lab, 6) as net:
+        for name in ("s3", "alice", "bob"):  # the others' answers go somewhere, and an original survives that
+            net.lab_machine(name).run(["ip", "route", "replace", "default", "via", "10.1.0.254"], check=True)
+        net.ours("s1")
+        net.original("s3", "s1", options=["--backwards"])
+        net.formed()
+        bob = net.client("bob", "s1")
+        for here, there in (("s1", "s3"), ("s3", "s1")):
+            last = net.id_of(there)
+            first = net.id_of(here, to=last)
+            bob.inserted(last)
+            bob.inserted(first, last)
+            for text in ("once", "twice", "thrice"):
+                net.client("alice", "s1").reaches(bob, first, f"{text}-{here}-{there}", 12)
+        assert net.servers["s1"].ask()["counters"]["forwarded"] > 0, "nothing went straight"
+
+
 suite.main(__doc__, fixture)
