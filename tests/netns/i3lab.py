@@ -101,6 +101,8 @@ SIZE = 40 << 20
 def download_while(net, disturb, name=NAME, limit=150):
     """A download from beta to alpha, of which a part is there when it is disturbed; it must end whole."""
     path = net.alpha.file("download")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # of one before
     curl = net.alpha.start(["curl", "-sS", "--limit-rate", "8M", "--max-time", str(limit), "-o", path,
                             f"http://{name}:8000/big/{SIZE}"])
     wait_until(lambda: os.path.exists(path) and os.path.getsize(path) > SIZE / 20, 60,

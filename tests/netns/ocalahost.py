@@ -226,13 +226,19 @@ class Host(Machine):
                          "ConnectTimeout=20", f"root@{name}", *command], limit=limit)
 
 
-def serve_i3(machine, address, seeds=()):
-    """Runs a server of i3 (ports 5610 and 5611) as machine.server; `seeds`: addresses of others of its ring."""
+def at_port(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def serve_i3(machine, addresses, seeds=(), options=()):
+    """Runs a server of i3 (ports 5610 and 5611) as machine.server, at one address or one of each family; `seeds`: addresses
+    of others of its ring."""
     ready = machine.file("i3-ready")
-    words = [program("ocala"), "i3-server", "--listen", address, "--control", machine.file("i3-control"),
-             "--ready-file", ready]
+    words = [program("ocala"), "i3-server", "--control", machine.file("i3-control"), "--ready-file", ready, *options]
+    for address in netlab.listed(addresses):
+        words += ["--listen", at_port(address, 5610)]
     for seed in seeds:
-        words += ["--seed", f"{seed}:5611"]
+        words += ["--seed", at_port(seed, 5611)]
     machine.server = machine.start(words, "i3-server.log")
     wait_until(lambda: os.path.exists(ready), 20, lambda: f"{machine.name} to serve: {machine.server.log()}")
 
