@@ -236,6 +236,34 @@ def a_middlebox():
 
 
 @case
+def a_gateway_takes_records_of_any_server():
+    """gamma is a gateway from lab.i3 to east.ip: the server that carries alpha's records to it is killed, the download goes on"""
+    # Without a near server the identifiers of both ends are most probably different servers' business.
+    with network(options={"all": {"sample": 0}}, hosts=("alpha", "beta", "gamma")) as net:
+        east = secret()
+        net.beta.config["overlays"].clear()
+        net.beta.join("east.ip", east, {"gamma": f"{HOSTS['gamma']}:7401"})
+        net.gamma.join("east.ip", east, {"beta": f"{HOSTS['beta']}:7400"}, listen=f"{HOSTS['gamma']}:7401")
+        for a, b in (("lab.i3", "east.ip"), ("east.ip", "lab.i3")):
+            net.gamma.add("forward", **{"from": a, "to": b})
+        net.alpha.add("rules", names="*.east.ip", via="gamma.lab.i3")
+        net.beta.add("rules", names="*.lab.i3", via="gamma.east.ip")
+        net.alpha.add("believe", gateway="gamma.lab.i3", instances=["east.ip"])
+        net.beta.add("believe", gateway="gamma.east.ip", instances=["lab.i3"])
+        net.beta.add("policy", peer="*.lab.i3", allow=["icmp", "tcp/8000"])
+        net.beta.up()
+        everybody_up(net, "alpha", "gamma")
+        net.beta.serve()
+        wait_until(lambda: net.alpha.ping("beta.east.ip"), 60, "beta to answer")
+        await_way(net.alpha, "gamma.lab.i3", "by private identifier")
+
+        def kill():
+            used = next(s for s in net.servers.values() if SERVERS[s.name] + ":" in tunnel_text(net.alpha, "gamma.lab.i3"))
+            used.server.end(9)
+        download_while(net, kill, name="beta.east.ip")
+
+
+@case
 def a_sender_has_it_pass_a_filter():
     """alpha has everything that it sends to beta pass the same filter; beta, which knows nothing of it, answers straight"""
     with network(servers={"s1": "10.1.0.11"}, options={"alpha": {"through": "filter"}, "beta": {"shortcut": "allow"}},

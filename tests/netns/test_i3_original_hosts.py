@@ -8,7 +8,8 @@ Our hosts over servers that are no code of ours and die of every packet that the
 """
 import service
 import suite
-from i3lab import NAME, about, await_way, behind_a_router, download_while, everybody_up, network, tunnel_text
+from i3lab import (NAME, about, await_way, behind_a_router, download_while, everybody_up, metric, network,
+                   tunnel_text)
 from i3originals import OriginalServer, places, ring_of_originals
 from netlab import need, program, wait_until
 from ocalahost import serve_i3
@@ -59,6 +60,10 @@ def with_everything_on():
         await_way(net.gamma, NAME, "by shortcut")
         assert sum(original.triggers() for original in net.originals) >= 6
         check(net)
+        # Two rounds of packets to themselves: all come back.
+        for host in net.hosts.values():
+            wait_until(lambda: metric(host, "i3.checks") >= 2 * len(THREE), 60, lambda: f"{metric(host, 'i3.checks')} checks")
+            assert metric(host, "i3.checks-failed") == metric(host, "i3.distrusted") == 0
 
 
 def mixed(net, servers):
