@@ -6,42 +6,7 @@
 
 #include "path/forward_fixture.h"
 
-/* What may not travel, what control must decide, and whom the policy lets in. */
-
-struct pair {
-    struct side a, b;
-};
-
-static void pair_init(struct pair *x, const struct side_settings *settings)
-{
-    side_init(&x->a, 'a', 'b', settings);
-    side_init(&x->b, 'b', 'a', settings);
-}
-
-static void pair_done(struct pair *x)
-{
-    side_done(&x->a);
-    side_done(&x->b);
-}
-
-static const struct craft a_to_b = {.source = "10.0.0.97",
-                                    .destination = "198.18.0.98",
-                                    .protocol = IP_UDP,
-                                    .source_port = 4000,
-                                    .destination_port = 53,
-                                    .payload_size = 100};
-static const struct craft b_to_a = {.source = "10.0.0.98",
-                                    .destination = "198.18.0.97",
-                                    .protocol = IP_UDP,
-                                    .source_port = 53,
-                                    .destination_port = 4000,
-                                    .payload_size = 100};
-
-static void capture(struct side *s, const struct craft *c, struct outs *ret)
-{
-    uint8_t bytes[2000];
-    side_capture(s, 0, bytes, craft_packet(bytes, c), NULL, ret);
-}
+/* What may not travel, and what control must decide. */
 
 /* A record from A to B with chosen flags and content, as bytes; returns its size. */
 static size_t sealed(struct pair *x, unsigned lane, uint8_t flags, const void *content, size_t size,
@@ -90,11 +55,11 @@ static void test_captured_refused(void **state)
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct outs got = {0};
-        struct craft c = a_to_b;
+        struct craft c = pair_a_to_b;
         uint64_t before = side_drops(&x.a, rows[i].reason);
         c.source = rows[i].source;
         c.destination = rows[i].destination;
-        capture(&x.a, &c, &got);
+        side_capture_craft(&x.a, 0, &c, &got);
         assert_int_equal(side_drops(&x.a, rows[i].reason), before + 1);
         assert_int_equal(got.count, rows[i].answers);
         assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), rows[i].answers);
@@ -103,7 +68,7 @@ static void test_captured_refused(void **state)
     struct outs none = {0};
     struct packet_offload super = {.gso = PACKET_GSO_TCP4, .gso_size = 1000};
     uint8_t bytes[200];
-    side_capture(&x.a, 0, bytes, craft_packet(bytes, &a_to_b), &super, &none);
+    side_capture(&x.a, 0, bytes, craft_packet(bytes, &pair_a_to_b), &super, &none);
     side_capture(&x.a, 0, "", 0, NULL, &none);
     side_capture(&x.a, 0, "\x50", 1, NULL, &none);
     assert_int_equal(none.count, 0);
@@ -140,7 +105,7 @@ static void test_sending_refused(void **state)
     assert_false(forward_seal(&x.a.path, lane, 0, x.a.now, p, &out, &reason));
     assert_int_equal(reason, DROP_NO_TUNNEL);
     struct outs got = {0};
-    capture(&x.a, &a_to_b, &got);
+    side_capture_craft(&x.a, 0, &pair_a_to_b, &got);
     assert_int_equal(got.count, 0);
     assert_int_equal(side_drops(&x.a, DROP_NO_TUNNEL), 1);
     assert_int_equal(atomic_load(&x.a.path.drops), 1);
@@ -159,7 +124,7 @@ static void test_datagrams_refused(void **state)
     uint8_t inner[300], record[400], bad[400];
     struct pair x;
     pair_init(&x, &(struct side_settings){0});
-    size_t inner_size = craft_packet(inner, &a_to_b);
+    size_t inner_size = craft_packet(inner, &pair_a_to_b);
     size_t size = sealed(&x, 1, RECORD_KIND_IPV4, inner, inner_size, record);
 
     assert_dropped(&x.b, "", 0, DROP_TRUNCATED);
@@ -197,7 +162,7 @@ static void test_contents_refused(void **state)
     uint8_t inner[300], record[400];
     struct pair x;
     pair_init(&x, &(struct side_settings){0});
-    size_t inner_size = craft_packet(inner, &a_to_b);
+    size_t inner_size = craft_packet(inner, &pair_a_to_b);
     static const struct {
         uint8_t flags;
         enum drop_reason reason;
@@ -212,20 +177,21 @@ static void test_contents_refused(void **state)
     assert_dropped(&x.b, record, sealed(&x, 1, RECORD_KIND_IPV4, inner, 0, record), DROP_NOT_IP);
     assert_dropped(&x.b, record, sealed(&x, 1, RECORD_KIND_IPV4, inner, 19, record),
                    DROP_TRUNCATED);
-    struct craft c = a_to_b;
+    struct craft c = pair_a_to_b;
     c.source = "224.0.0.1";
     assert_dropped(&x.b, record,
                    sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &c), record),
                    DROP_MULTICAST);
-    c = a_to_b;
+    c = pair_a_to_b;
     c.destination = "224.0.0.1";
     assert_dropped(&x.b, record,
                    sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &c), record),
                    DROP_MULTICAST);
     x.b.path.handle4 = (struct ip_address){0};
-    assert_dropped(&x.b, record,
-                   sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &a_to_b), record),
-                   DROP_NO_PATH);
+    assert_dropped(
+        &x.b, record,
+        sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &pair_a_to_b), record),
+        DROP_NO_PATH);
     pair_done(&x);
 }
 
@@ -277,10 +243,10 @@ static void test_punts_of_captured(void **state)
     struct pair x;
     struct outs got = {0};
     pair_init(&x, &(struct side_settings){0});
-    size_t size = craft_packet(bytes, &a_to_b);
+    size_t size = craft_packet(bytes, &pair_a_to_b);
 
     atomic_store(&x.a.handle.path, NULL);
-    capture(&x.a, &a_to_b, &got);
+    side_capture_craft(&x.a, 0, &pair_a_to_b, &got);
     struct packet *p = assert_punt(&got, PUNT_NEED_PATH, x.a.handle.id, true);
     assert_int_equal(p->size, size);
     assert_memory_equal(p->data, bytes, size);
@@ -288,7 +254,7 @@ static void test_punts_of_captured(void **state)
     atomic_store(&x.a.handle.path, &x.a.path);
 
     struct lane *lane = atomic_exchange(&x.a.path.lane[1], NULL);
-    capture(&x.a, &a_to_b, &got);
+    side_capture_craft(&x.a, 0, &pair_a_to_b, &got);
     p = assert_punt(&got, PUNT_NEED_KEY, SIDE_SLOT, true);
     assert_memory_equal(p->data, bytes, size);
     atomic_store(&x.a.path.lane[1], lane);
@@ -308,7 +274,7 @@ static void test_punts_of_received(void **state)
     struct outs got = {0};
     struct endpoint elsewhere = side_endpoint('z');
     pair_init(&x, &(struct side_settings){0});
-    size_t inner_size = craft_packet(inner, &a_to_b);
+    size_t inner_size = craft_packet(inner, &pair_a_to_b);
 
     size_t size = sealed(&x, 0, RECORD_KIND_CONTROL, "control", 7, record);
     side_receive(&x.b, 0, &x.a.endpoint, 0, record, size, &got);
@@ -346,7 +312,7 @@ static void test_watched_lane(void **state)
     atomic_store(&x.a.path.lane[1]->watch, true);
     atomic_store(&x.b.path.lane[1]->watch, true);
     for (unsigned i = 0; i < 2; i++) {
-        capture(&x.a, &a_to_b, &sent);
+        side_capture_craft(&x.a, 0, &pair_a_to_b, &sent);
         assert_int_equal(outs_kind(&sent, FORWARD_PUNT), !i);
         side_carry(&sent, &x.b, 'a', &got);
         assert_int_equal(outs_kind(&got, FORWARD_PUNT), !i);
@@ -372,7 +338,7 @@ static void test_moved(void **state)
     struct endpoint elsewhere = side_endpoint('z');
     pair_init(&x, &(struct side_settings){0});
     for (unsigned i = 0; i < 3; i++)
-        size = sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &a_to_b), record[i]);
+        size = sealed(&x, 1, RECORD_KIND_IPV4, inner, craft_packet(inner, &pair_a_to_b), record[i]);
     side_receive(&x.b, 0, &elsewhere, 0, record[1], size, &got);
     assert_int_equal(got.count, 2);
     assert_int_equal(got.item[0].punt, PUNT_MOVED);
@@ -391,219 +357,6 @@ static void test_moved(void **state)
     pair_done(&x);
 }
 
-/* ---- policy ---- */
-
-/* Does the packet of A come out at B? */
-static bool passes(struct pair *x, const struct craft *c)
-{
-    struct outs sent = {0}, got = {0};
-    capture(&x->a, c, &sent);
-    side_carry(&sent, &x->b, 'a', &got);
-    bool passed = outs_kind(&got, FORWARD_CAPTURE) == 1;
-    /* What does not pass is answered by one record, unless nobody may answer it. */
-    assert_in_range(got.count, passed, 1);
-    outs_free(&got);
-    return passed;
-}
-
-static void answer(struct pair *x, const struct craft *c)
-{
-    struct outs sent = {0}, got = {0};
-    capture(&x->b, c, &sent);
-    side_carry(&sent, &x->a, 'b', &got);
-    assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), 1);
-    outs_free(&got);
-}
-
-static void test_policy_lines(void **state)
-{
-    static const struct fwd_allow lines[] = {{.protocol = IP_TCP, .low = 80, .high = 90},
-                                             {.protocol = IP_ICMP},
-                                             {.protocol = 47, .low = 0, .high = 65535},
-                                             {.protocol = 48, .low = 5, .high = 65535}};
-    static const struct {
-        uint8_t protocol;
-        uint16_t port;
-        bool passes;
-    } rows[] = {{IP_TCP, 79, false}, {IP_TCP, 80, true}, {IP_TCP, 90, true}, {IP_TCP, 91, false},
-                {IP_UDP, 80, false}, {IP_ICMP, 0, true}, {47, 0, true},      {48, 0, false}};
-    struct pair x;
-    pair_init(&x, &(struct side_settings){.no_policy = true});
-    struct craft c = a_to_b;
-    assert_false(passes(&x, &c));
-    side_allow(&x.b, lines, 4);
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        c.protocol = rows[i].protocol;
-        c.destination_port = rows[i].port;
-        c.source_port = (uint16_t)(5000 + i);
-        c.icmp_type = 8;
-        assert_int_equal(passes(&x, &c), rows[i].passes);
-    }
-    assert_int_equal(side_drops(&x.b, DROP_POLICY), 5);
-    pair_done(&x);
-}
-
-/* What the program on a hears of a packet that b's policy refuses; the packet as b's kernel saw none. */
-static void hears_of_refusal(struct pair *x, const struct craft *c, const char *from, uint8_t type,
-                             uint8_t code)
-{
-    struct outs sent = {0}, refused = {0}, got = {0};
-    struct ip_view v, quoted;
-    enum drop_reason reason;
-    capture(&x->a, c, &sent);
-    side_carry(&sent, &x->b, 'a', &refused);
-    assert_int_equal(refused.count, 1);
-    side_carry(&refused, &x->a, 'b', &got);
-    assert_int_equal(got.count, 1);
-    struct forward_out out = outs_take(&got, 0);
-    assert_int_equal(out.kind, FORWARD_CAPTURE);
-    const struct packet *p = out.packet;
-    assert_true(craft_sums_right(p->data, p->size));
-    assert_true(ip_parse(p->data, p->size, &v, &reason));
-    assert_int_equal(p->data[v.transport], type);
-    assert_int_equal(p->data[v.transport + 1], code);
-    struct ip_address handle = side_address(from), own = side_address(c->source);
-    assert_true(ip_address_equal(&v.source, &handle));
-    assert_true(ip_quoted(p, &v, &quoted));
-    assert_true(ip_address_equal(&quoted.source, &own));
-    assert_true(ip_address_equal(&quoted.destination, &handle));
-    assert_int_equal(quoted.source_port, c->source_port);
-    assert_int_equal(quoted.destination_port, c->destination_port);
-    packet_give_back(out.packet);
-    outs_free(&got);
-}
-
-static void test_refusal_is_said(void **state)
-{
-    struct pair x;
-    pair_init(&x, &(struct side_settings){.open_checksums = true});
-    side_allow(&x.b, (const struct fwd_allow[]){{.protocol = IP_TCP, .low = 22, .high = 22}}, 1);
-    struct craft four = a_to_b, six = a_to_b;
-    six.source = "fd00::61";
-    six.destination = "fd18::62";
-    static const uint8_t protocols[] = {IP_UDP, IP_TCP};
-    for (unsigned i = 0; i < 2; i++) {
-        four.protocol = six.protocol = protocols[i];
-        hears_of_refusal(&x, &four, "198.18.0.98", 3, 13);
-        hears_of_refusal(&x, &six, "fd18::62", 1, 1);
-    }
-    /* Errors are not answered, and all others not without end. */
-    struct craft error = a_to_b;
-    error.protocol = IP_ICMP;
-    error.icmp_type = 3;
-    struct outs sent = {0}, got = {0};
-    capture(&x.a, &error, &sent);
-    for (unsigned i = 0; i < 5000; i++) {
-        four.source_port = (uint16_t)(10000 + i);
-        capture(&x.a, &four, &sent);
-        side_carry(&sent, &x.b, 'a', &got);
-        assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), 0);
-    }
-    assert_in_range(got.count, 900, 1000);
-    outs_free(&got);
-    pair_done(&x);
-}
-
-static void test_answers_pass(void **state)
-{
-    struct pair x;
-    pair_init(&x, &(struct side_settings){0});
-    side_allow(&x.b, (const struct fwd_allow[]){{.protocol = IP_TCP, .low = 1, .high = 1}}, 1);
-    struct craft c = a_to_b;
-    c.source_port = b_to_a.destination_port;
-    assert_false(passes(&x, &c));
-    answer(&x, &b_to_a);
-    assert_true(passes(&x, &c));
-    c.destination_port++;
-    assert_false(passes(&x, &c));
-    /* Still an answer under another path to the same peer (a new slot), and after the policy
-     * changed. */
-    x.b.path.id++;
-    side_allow(&x.b, (const struct fwd_allow[]){{.protocol = IP_TCP, .low = 2, .high = 2}}, 1);
-    c.destination_port--;
-    assert_true(passes(&x, &c));
-    x.b.now += 6 * MINUTE;
-    assert_false(passes(&x, &c));
-    pair_done(&x);
-}
-
-static void test_changed_policy_bites(void **state)
-{
-    static const struct fwd_allow dns = {.protocol = IP_UDP, .low = 53, .high = 53};
-    static const struct fwd_allow web = {.protocol = IP_TCP, .low = 80, .high = 80};
-    struct pair x;
-    for (unsigned everything = 0; everything < 2; everything++) {
-        pair_init(&x, &(struct side_settings){0});
-        side_allow(&x.b, everything ? NULL : &dns, !everything);
-        assert_true(passes(&x, &a_to_b));
-        answer(&x, &b_to_a);
-        side_allow(&x.b, &web, 1);
-        assert_false(passes(&x, &a_to_b));
-        /* A program that goes on answering does not make it a flow of its own. */
-        answer(&x, &b_to_a);
-        assert_false(passes(&x, &a_to_b));
-        side_allow(&x.b, &dns, 1);
-        assert_true(passes(&x, &a_to_b));
-        pair_done(&x);
-    }
-}
-
-/* Flows that stood before: an answer to a program of B passes, a flow of A's asks the policy. */
-static void test_known_flows(void **state)
-{
-    struct pair x;
-    struct craft c = a_to_b;
-    c.protocol = IP_TCP;
-    pair_init(&x, &(struct side_settings){0});
-    side_allow(&x.b, (const struct fwd_allow[]){{.protocol = IP_TCP, .low = 1, .high = 1}}, 1);
-    struct forward_flow flow = {.protocol = IP_TCP,
-                                .ours = true,
-                                .local_port = c.destination_port,
-                                .remote_port = c.source_port,
-                                .handle4 = x.b.path.handle4,
-                                .handle6 = x.b.path.handle6};
-    forward_flow_known(x.b.forward[0], x.b.now, &flow);
-    assert_true(passes(&x, &c));
-    c.source = "fd00::61";
-    c.destination = "fd18::62";
-    assert_true(passes(&x, &c));
-    c.source_port++;
-    assert_false(passes(&x, &c));
-
-    struct craft back = b_to_a;
-    back.protocol = IP_TCP;
-    back.destination_port = c.source_port;
-    flow.remote_port = c.source_port;
-    flow.ours = false;
-    forward_flow_known(x.b.forward[0], x.b.now, &flow);
-    assert_false(passes(&x, &c));
-    answer(&x, &back);
-    assert_false(passes(&x, &c));
-    side_allow(&x.b, NULL, 0);
-    assert_true(passes(&x, &c));
-    pair_done(&x);
-}
-
-/* Handles of one family only. */
-static void test_known_flow_without_ipv4(void **state)
-{
-    struct pair x;
-    struct craft c = a_to_b;
-    pair_init(&x, &(struct side_settings){.no_policy = true});
-    x.b.path.handle4 = (struct ip_address){0};
-    c.source = "fd00::61";
-    c.destination = "fd18::62";
-    assert_false(passes(&x, &c));
-    forward_flow_known(x.b.forward[0], x.b.now,
-                       &(struct forward_flow){.protocol = c.protocol,
-                                              .ours = true,
-                                              .local_port = c.destination_port,
-                                              .remote_port = c.source_port,
-                                              .handle6 = x.b.path.handle6});
-    assert_true(passes(&x, &c));
-    pair_done(&x);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -616,12 +369,6 @@ int main(void)
         cmocka_unit_test(test_punts_of_received),
         cmocka_unit_test(test_watched_lane),
         cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_policy_lines),
-        cmocka_unit_test(test_refusal_is_said),
-        cmocka_unit_test(test_answers_pass),
-        cmocka_unit_test(test_changed_policy_bites),
-        cmocka_unit_test(test_known_flows),
-        cmocka_unit_test(test_known_flow_without_ipv4),
     };
     return cmocka_run_group_tests_name("path_forward_drops", tests, NULL, NULL);
 }

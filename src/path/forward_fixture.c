@@ -305,3 +305,34 @@ unsigned side_packets_out(struct side *s)
         sum += packet_pool_out(s->pool[i]);
     return sum;
 }
+
+void pair_init(struct pair *x, const struct side_settings *settings)
+{
+    side_init(&x->a, 'a', 'b', settings);
+    side_init(&x->b, 'b', 'a', settings);
+}
+
+void pair_done(struct pair *x)
+{
+    side_done(&x->a);
+    side_done(&x->b);
+}
+
+const struct craft pair_a_to_b = {.source = "10.0.0.97",
+                                  .destination = "198.18.0.98",
+                                  .protocol = IP_UDP,
+                                  .source_port = 4000,
+                                  .destination_port = 53,
+                                  .payload_size = 100};
+const struct craft pair_b_to_a = {.source = "10.0.0.98",
+                                  .destination = "198.18.0.97",
+                                  .protocol = IP_UDP,
+                                  .source_port = 53,
+                                  .destination_port = 4000,
+                                  .payload_size = 100};
+
+void side_capture_craft(struct side *s, unsigned worker, const struct craft *c, struct outs *ret)
+{
+    uint8_t bytes[70000];
+    side_capture(s, worker, bytes, craft_packet(bytes, c), NULL, ret);
+}

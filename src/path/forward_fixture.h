@@ -78,6 +78,8 @@ unsigned outs_kind(const struct outs *o, enum forward_out_kind kind);
 /* A packet of a program enters worker `worker`; outputs are added to `ret`. */
 void side_capture(struct side *s, unsigned worker, const void *bytes, size_t size,
                   const struct packet_offload *offload, struct outs *ret);
+/* The same, of a packet that is made for it. */
+void side_capture_craft(struct side *s, unsigned worker, const struct craft *c, struct outs *ret);
 /* A datagram from the host `from` arrives. */
 void side_receive(struct side *s, unsigned worker, const struct endpoint *from, uint8_t ecn,
                   const void *bytes, size_t size, struct outs *ret);
@@ -95,5 +97,13 @@ uint64_t side_drops(struct side *s, enum drop_reason reason);
 uint64_t side_drops_all(struct side *s);
 /* Packets of all pools that are not at home. */
 unsigned side_packets_out(struct side *s);
+
+/* Hosts 'a' and 'b', and a UDP packet and its answer as their programs send them. */
+struct pair {
+    struct side a, b;
+};
+void pair_init(struct pair *x, const struct side_settings *settings);
+void pair_done(struct pair *x);
+extern const struct craft pair_a_to_b, pair_b_to_a;
 
 #endif

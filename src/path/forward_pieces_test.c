@@ -8,22 +8,6 @@
 
 /* Packets that travel in several records, under what a network does to records. */
 
-struct pair {
-    struct side a, b;
-};
-
-static void pair_init(struct pair *x, const struct side_settings *settings)
-{
-    side_init(&x->a, 'a', 'b', settings);
-    side_init(&x->b, 'b', 'a', settings);
-}
-
-static void pair_done(struct pair *x)
-{
-    side_done(&x->a);
-    side_done(&x->b);
-}
-
 static struct craft large(uint16_t port, size_t total)
 {
     return (struct craft){.source = "10.0.0.97",
@@ -32,12 +16,6 @@ static struct craft large(uint16_t port, size_t total)
                           .source_port = port,
                           .destination_port = 53,
                           .payload_size = total - 28};
-}
-
-static void capture(struct side *s, const struct craft *c, struct outs *ret)
-{
-    static uint8_t bytes[70000];
-    side_capture(s, 0, bytes, craft_packet(bytes, c), NULL, ret);
 }
 
 static void receive(struct side *s, const struct forward_out *record, struct outs *ret)
@@ -69,7 +47,7 @@ static void test_sizes(void **state)
     for (unsigned i = 0; i < sizeof totals / sizeof *totals; i++) {
         struct outs sent = {0}, got = {0};
         struct craft c = large(4000, totals[i]);
-        capture(&x.a, &c, &sent);
+        side_capture_craft(&x.a, 0, &c, &sent);
         unsigned count = (unsigned)((totals[i] + 543) / 544);
         assert_int_equal(sent.count, count);
         for (unsigned j = 0; j < count; j++) {
@@ -106,7 +84,7 @@ static void test_least_inner_mtu(void **state)
         c.fragment = 0x4000;
         c.protocol = 47;
         c.payload_size += 8; /* no UDP header */
-        capture(&x.a, &c, &sent);
+        side_capture_craft(&x.a, 0, &c, &sent);
         assert_int_equal(outs_kind(&sent, FORWARD_SEND), i ? 0 : 3);
         assert_int_equal(outs_kind(&sent, FORWARD_CAPTURE), i);
         side_carry(&sent, &x.b, 'a', &got);
@@ -145,7 +123,7 @@ static void test_mark_on_a_piece(void **state)
     pair_init(&x, &(struct side_settings){.record_mtu = 576});
     struct craft c = large(4000, 1500);
     c.tos = ECN_ECT0;
-    capture(&x.a, &c, &sent);
+    side_capture_craft(&x.a, 0, &c, &sent);
     assert_int_equal(sent.count, 3);
     sent.item[1].tos = ECN_CE;
     side_carry(&sent, &x.b, 'a', &got);
@@ -180,7 +158,7 @@ static void test_reordered_and_repeated(void **state)
         for (unsigned i = 0; i < packets; i++) {
             struct craft c =
                 large((uint16_t)(4000 + i), 100 + entropy_below(&seeded.entropy, 6000));
-            capture(&x.a, &c, &sent);
+            side_capture_craft(&x.a, 0, &c, &sent);
         }
         shuffle(&sent, &seeded, 6);
         for (unsigned i = 0; i < sent.count; i++) {
@@ -217,7 +195,7 @@ static void test_lost(void **state)
         struct outs sent = {0}, got = {0};
         struct craft c = large(4000, 600 + entropy_below(&seeded.entropy, 9000));
         bool lost = false;
-        capture(&x.a, &c, &sent);
+        side_capture_craft(&x.a, 0, &c, &sent);
         for (unsigned i = 0; i < sent.count; i++) {
             if (entropy_below(&seeded.entropy, 20) == 0)
                 lost = true;
@@ -298,7 +276,7 @@ static void test_all_lanes_together(void **state)
     for (unsigned i = 0; i < 400; i++) {
         struct outs sent = {0};
         struct craft c = large((uint16_t)(4000 + i), 5000);
-        capture(&x.a, &c, &sent);
+        side_capture_craft(&x.a, 0, &c, &sent);
         for (unsigned j = 0; j + 1 < sent.count; j++)
             receive(&x.b, &sent.item[j], &got);
         outs_free(&sent);
@@ -334,19 +312,19 @@ static void test_no_buffers(void **state)
     struct outs sent = {0};
     pair_init(&x, &(struct side_settings){.record_mtu = 576, .packets = 5});
     struct craft c = large(4000, 6 * 544);
-    capture(&x.a, &c, &sent);
+    side_capture_craft(&x.a, 0, &c, &sent);
     assert_int_equal(sent.count, 0);
     assert_int_equal(side_drops(&x.a, DROP_NO_BUFFER), 1);
     assert_int_equal(side_packets_out(&x.a), 0);
     c = large(4000, 5 * 544);
-    capture(&x.a, &c, &sent);
+    side_capture_craft(&x.a, 0, &c, &sent);
     assert_int_equal(sent.count, 5);
     outs_free(&sent);
     atomic_store(&x.a.path.record_mtu, RECORD_OVERHEAD + 8);
     c = large(4000, 1200);
-    capture(&x.a, &c, &sent);
+    side_capture_craft(&x.a, 0, &c, &sent);
     atomic_store(&x.a.path.record_mtu, RECORD_OVERHEAD);
-    capture(&x.a, &c, &sent);
+    side_capture_craft(&x.a, 0, &c, &sent);
     assert_int_equal(sent.count, 0);
     assert_int_equal(side_drops(&x.a, DROP_TOO_BIG), 1);
     assert_int_equal(side_drops(&x.a, DROP_OVERSIZED), 1);

@@ -125,12 +125,6 @@ static const struct craft a_to_b = {.source = "10.0.0.97",
                                     .destination_port = 53,
                                     .payload_size = 100};
 
-static void capture(struct side *s, unsigned worker, const struct craft *c, struct outs *ret)
-{
-    uint8_t bytes[3000];
-    side_capture(s, worker, bytes, craft_packet(bytes, c), NULL, ret);
-}
-
 /* a -> m -> b, where m only steers. */
 static void test_wire_with_transit(void **state)
 {
@@ -145,7 +139,7 @@ static void test_wire_with_transit(void **state)
     wm.next = wm.next_owned = forwarding_recipe('b');
     for (unsigned i = 0; i < 3; i++) {
         struct outs sent = {0}, crossed = {0}, got = {0};
-        capture(&a, 0, &a_to_b, &sent);
+        side_capture_craft(&a, 0, &a_to_b, &sent);
         assert_int_equal(sent.count, 1);
         const struct packet *p = sent.item[0].packet;
         const uint8_t outer[OUTER] = {0x20, 'b', WIRE_HOPS, 0, 0, INNER + 128 + 32, 0, (uint8_t)i};
@@ -192,7 +186,7 @@ static void test_wire_refuses(void **state)
     side_init(&b, 'b', 'a', &(struct side_settings){0});
     wire_init(&wa, &a, 'b', 'b');
     wire_init(&wb, &b, 'a', 'a');
-    capture(&a, 0, &a_to_b, &sent);
+    side_capture_craft(&a, 0, &a_to_b, &sent);
     size_t size = sent.item[0].packet->size;
     memcpy(bytes, sent.item[0].packet->data, size);
     outs_free(&sent);
@@ -242,7 +236,7 @@ static void test_sequence_has_one_worker(void **state)
     for (unsigned i = 0; i < 20; i++) {
         struct craft c = a_to_b;
         c.source_port = (uint16_t)(4000 + i);
-        capture(&a, i & 1, &c, &sent);
+        side_capture_craft(&a, i & 1, &c, &sent);
         assert_int_equal(sent.item[i].kind, i & 1 ? FORWARD_SEND : FORWARD_HANDOVER);
         side_settle(&a, &sent);
         assert_int_equal(sent.item[i].packet->data[7], i);

@@ -13,21 +13,10 @@
 static const char *const tun[2][2] = {{"10.0.0.97", "fd00::61"}, {"10.0.0.98", "fd00::62"}};
 static const char *const handle[2][2] = {{"198.18.0.97", "fd18::61"}, {"198.18.0.98", "fd18::62"}};
 
-struct pair {
-    struct side a, b;
-};
-
-static void pair_init(struct pair *x, const struct side_settings *settings)
-{
-    side_init(&x->a, 'a', 'b', settings);
-    side_init(&x->b, 'b', 'a', settings);
-}
-
-static void pair_done(struct pair *x)
+static void done(struct pair *x)
 {
     assert_int_equal(side_packets_out(&x->a) + side_packets_out(&x->b), 0);
-    side_done(&x->a);
-    side_done(&x->b);
+    pair_done(x);
 }
 
 static struct stream to_peer(bool six, bool udp)
@@ -155,7 +144,7 @@ static void test_there_as_it_was(void **state)
                          atomic_load(&x.a.path.lane[1]->bytes_out));
         outs_free(&got);
         assert_int_equal(side_drops_all(&x.a) + side_drops_all(&x.b), 0);
-        pair_done(&x);
+        done(&x);
     }
 }
 
@@ -173,7 +162,7 @@ static void test_without_merging(void **state)
         assert_packets(&got, &there);
         outs_free(&got);
     }
-    pair_done(&x);
+    done(&x);
 }
 
 static void test_random(void **state)
@@ -207,7 +196,7 @@ static void test_random(void **state)
         outs_free(&got);
     }
     assert_int_equal(side_drops_all(&x.a) + side_drops_all(&x.b), 0);
-    pair_done(&x);
+    done(&x);
 }
 
 /* CWR goes to the first packet, which then goes alone. */
@@ -233,7 +222,7 @@ static void test_congestion_window_reduced(void **state)
     there.flags = 0x10;
     assert_super(&got.item[1], &there);
     outs_free(&got);
-    pair_done(&x);
+    done(&x);
 }
 
 /* ---- too large ---- */
@@ -271,7 +260,7 @@ static void test_cut_smaller(void **state)
         assert_supers(&got, &there);
         outs_free(&got);
         assert_int_equal(side_drops_all(&x.a) + side_drops_all(&x.b), 0);
-        pair_done(&x);
+        done(&x);
     }
 }
 
@@ -290,7 +279,7 @@ static void test_tiny_records(void **state)
     there.open = true;
     assert_packets(&got, &there);
     outs_free(&got);
-    pair_done(&x);
+    done(&x);
 }
 
 /* The datagrams of a program stay what they are. */
@@ -309,7 +298,7 @@ static void test_udp_goes_in_pieces(void **state)
         there.open = true;
         assert_packets(&got, &there);
         outs_free(&got);
-        pair_done(&x);
+        done(&x);
     }
 }
 
@@ -332,7 +321,7 @@ static void test_contradictory_offload(void **state)
     assert_int_equal(sent.count, 0);
     assert_int_equal(side_drops(&x.a, DROP_BAD_HEADER), 2);
     assert_int_equal(atomic_load(&x.a.path.drops), 2);
-    pair_done(&x);
+    done(&x);
 }
 
 static void test_no_buffers(void **state)
@@ -358,7 +347,7 @@ static void test_no_buffers(void **state)
     assert_int_equal(got.count, 0);
     assert_int_equal(side_drops(&x.b, DROP_NO_BUFFER), records);
     packet_give_back(kept);
-    pair_done(&x);
+    done(&x);
 }
 
 static void test_key_is_spent_in_the_middle(void **state)
@@ -377,7 +366,7 @@ static void test_key_is_spent_in_the_middle(void **state)
     assert_int_equal(side_drops(&x.a, DROP_KEY_SPENT), stream_count(&s) - 10);
     assert_int_equal(atomic_load(&lane->records_out), 10);
     outs_free(&sent);
-    pair_done(&x);
+    done(&x);
 }
 
 /* Before its key is there a super-packet waits whole. */
@@ -398,7 +387,7 @@ static void test_parked(void **state)
     side_pull(&x.a, 0, &sent);
     assert_int_equal(assert_runs(&sent), stream_count(&s));
     outs_free(&sent);
-    pair_done(&x);
+    done(&x);
 }
 
 /* "OVER", and the length of the record behind it; `sequence`: or a number that counts. */
@@ -456,7 +445,7 @@ static void test_recipe_with_front(void **state)
         assert_super(&got.item[0], &there);
         outs_free(&got);
         assert_int_equal(side_drops_all(&x.a) + side_drops_all(&x.b), 0);
-        pair_done(&x);
+        done(&x);
     }
 }
 
@@ -478,7 +467,7 @@ static void test_recipe_that_counts(void **state)
         assert_int_equal(p->data[5], 7 + i);
     }
     outs_free(&sent);
-    pair_done(&x);
+    done(&x);
 }
 
 int main(void)

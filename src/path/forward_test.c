@@ -9,22 +9,6 @@
 /* Two hosts, one path: what programs send arrives, addressed anew, and what may not travel does
  * not. */
 
-struct pair {
-    struct side a, b;
-};
-
-static void pair_init(struct pair *x, const struct side_settings *settings)
-{
-    side_init(&x->a, 'a', 'b', settings);
-    side_init(&x->b, 'b', 'a', settings);
-}
-
-static void pair_done(struct pair *x)
-{
-    side_done(&x->a);
-    side_done(&x->b);
-}
-
 static const char *const tun[2][2] = {{"10.0.0.97", "fd00::61"}, {"10.0.0.98", "fd00::62"}};
 static const char *const handle[2][2] = {{"198.18.0.97", "fd18::61"}, {"198.18.0.98", "fd18::62"}};
 

@@ -17,12 +17,6 @@ static const struct craft a_to_b = {.source = "10.0.0.97",
                                     .payload = "not for the gateway's eyes",
                                     .payload_size = 26};
 
-static void capture(struct side *s, unsigned worker, const struct craft *c, struct outs *ret)
-{
-    uint8_t bytes[3000];
-    side_capture(s, worker, bytes, craft_packet(bytes, c), NULL, ret);
-}
-
 static void test_gateway(void **state)
 {
     struct chain c;
@@ -33,7 +27,7 @@ static void test_gateway(void **state)
         struct craft packet = a_to_b;
         packet.source = i ? "10.0.0.98" : "10.0.0.97";
         packet.destination = i ? "198.18.0.97" : "198.18.0.98";
-        capture(from, 0, &packet, &sent);
+        side_capture_craft(from, 0, &packet, &sent);
         assert_int_equal(sent.count, 1);
         sent.item[0].tos = ECN_CE; /* marked on the first tunnel */
         side_carry(&sent, &c.g, from->letter, &crossed);
@@ -84,7 +78,7 @@ static void test_gateway_refuses(void **state)
     struct outs sent = {0}, got = {0};
     struct endpoint elsewhere = side_endpoint('z');
     chain_init(&c, &(struct side_settings){0}, 200);
-    capture(&c.a, 0, &a_to_b, &sent);
+    side_capture_craft(&c.a, 0, &a_to_b, &sent);
     uint8_t *record = sent.item[0].packet->data;
     size_t size = sent.item[0].packet->size;
 
@@ -122,7 +116,7 @@ static void test_gateway_too_large(void **state)
     packet.payload = NULL;
     packet.payload_size = 200;
     for (unsigned i = 0; i < 20; i++)
-        capture(&c.a, 0, &packet, &sent);
+        side_capture_craft(&c.a, 0, &packet, &sent);
     side_carry(&sent, &c.g, 'a', &got);
     assert_int_equal(side_drops(&c.g, DROP_OVERSIZED), 20);
     assert_int_equal(got.count, 16); /* so many a second */
@@ -147,7 +141,7 @@ static void test_no_move_over_gateways(void **state)
     struct outs sent = {0}, crossed = {0}, got = {0};
     struct endpoint elsewhere = side_endpoint('z');
     chain_init(&c, &(struct side_settings){0}, 9000);
-    capture(&c.a, 0, &a_to_b, &sent);
+    side_capture_craft(&c.a, 0, &a_to_b, &sent);
     side_carry(&sent, &c.g, 'a', &crossed);
     const struct packet *p = crossed.item[0].packet;
     side_receive(&c.b, 0, &elsewhere, 0, p->data, p->size, &got);
@@ -195,7 +189,7 @@ static void test_flows_keep_their_lane(void **state)
     for (unsigned port = 5000; port < 5100; port++) {
         struct outs sent = {0}, got = {0}, back = {0};
         struct craft c = flow(port, false);
-        capture(&a, port % 2, &c, &sent);
+        side_capture_craft(&a, port % 2, &c, &sent);
         side_settle(&a, &sent);
         unsigned lanes = lanes_of(&sent);
         used |= lanes;
@@ -203,7 +197,7 @@ static void test_flows_keep_their_lane(void **state)
         assert_int_equal(outs_kind(&got, FORWARD_CAPTURE), 1);
         outs_free(&got);
         c = flow(port, true);
-        capture(&b, port % 3, &c, &back);
+        side_capture_craft(&b, port % 3, &c, &back);
         side_settle(&b, &back);
         assert_int_equal(lanes_of(&back), lanes);
         side_carry(&back, &a, 'b', &got);
@@ -227,7 +221,7 @@ static void test_worker_without_lanes(void **state)
     size_t size = craft_packet(expected, &c);
     for (unsigned worker = 0; worker < 3; worker++) {
         struct outs sent = {0}, got = {0};
-        capture(&a, worker, &c, &sent);
+        side_capture_craft(&a, worker, &c, &sent);
         if (worker != 1) {
             assert_int_equal(sent.count, 1);
             assert_int_equal(sent.item[0].kind, FORWARD_HANDOVER);
@@ -303,7 +297,7 @@ static void test_counters_are_used_once(void **state)
             side_replace_recipe(&a, side_recipe('a', 'b', 9000));
         }
         c.payload_size = entropy_below(&seeded.entropy, 1200);
-        capture(&a, what & 1, &c, &sent);
+        side_capture_craft(&a, what & 1, &c, &sent);
         side_settle(&a, &sent);
         assert_true(sent.count > 0);
         remember(&seen, &sent);
