@@ -49,14 +49,24 @@ static bool load_listen(struct load *l, const struct config_node *node, struct c
 {
     if (!load_addresses(l, config_node_child(node, "listen"), s))
         return false;
+    const struct config_node *ring = config_node_child(node, "ring");
     s->ring = s->listen;
     s->ring.port = (uint16_t)(s->listen.port + 1);
     struct config_value v = load_value(l, node, "ring", NULL);
-    if (!config_node_child(node, "ring"))
+    if (!ring && s->listen.port == UINT16_MAX)
+        return config_fail(l->error, node->where,
+                           "'i3_server' needs a 'ring': there is no port behind that of 'listen'");
+    if (!ring)
         return true;
     if (!config_value_range(&v, l->raw->i3_server.ring, 1, UINT16_MAX))
         return false;
     s->ring.port = (uint16_t)l->raw->i3_server.ring;
+    bool taken = s->ring.port == s->listen.port ||
+                 (l->raw->i3_server.secret && s->ring.port == s->also.port);
+    if (taken)
+        return config_fail(l->error, v.where,
+                           "'ring' is the port for clients (%u); it needs one of its own",
+                           (unsigned)s->ring.port);
     return true;
 }
 

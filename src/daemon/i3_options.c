@@ -33,7 +33,7 @@ static const char usage[] =
     "      --per-client N           most triggers of one address, 0: no limit (10000)\n"
     "      --requests N             inserts a second from one address, 0: no limit (1000)\n"
     "      --per-address N          servers of the ring at one address, 0: no limit (64)\n"
-    "      --control PATH           answer `ocala --socket PATH i3`\n"
+    "      --control PATH           answer `ocala --socket PATH i3`, `metrics` and `stop`\n"
     "      --ready-file PATH        create PATH, with the process id in it, when it serves\n"
     "      --log-level LEVEL        error, warning, notice (default), info or debug\n"
     "      --no-sandbox             neither seccomp nor landlock\n"
@@ -74,7 +74,7 @@ int daemon_i3_secret(const char *path, struct daemon_i3_settings *s, char *err, 
     free(text);
     if (s->closed)
         return 0;
-    snprintf(err, size, "%s: %s", path, reason);
+    snprintf(err, size, "%s is no secret of a ring: %s", path, reason);
     return -EINVAL;
 }
 
@@ -100,7 +100,7 @@ static int read_secret(const char *path, struct daemon_i3_settings *s)
     char err[512];
     if (!daemon_i3_secret(path, s, err, sizeof err))
         return -1;
-    fprintf(stderr, "ocala i3-server: %s\n", err);
+    fprintf(stderr, "ocala i3-server: --secret: %s\n", err);
     return EXIT_CONFIG;
 }
 
@@ -108,8 +108,8 @@ static int add_seed(const char *text, struct daemon_i3_settings *s)
 {
     if (s->seeds == CHORD_SEEDS_MAX)
         return misused("more seeds than it would ask", "");
-    if (!endpoint_parse(text, 0, &s->seed[s->seeds]))
-        return misused("--seed is ADDRESS:PORT, not ", text);
+    if (!endpoint_parse(text, 0, &s->seed[s->seeds]) || !s->seed[s->seeds].port)
+        return misused("--seed is ADDRESS:PORT of a server's port for the ring, not ", text);
     s->seeds++;
     return -1;
 }
@@ -121,7 +121,8 @@ static int add_listen(const char *text, struct daemon_i3_settings *s)
     if (s->also.port)
         return misused("--listen is for one IPv4 and one IPv6 address, and not a third: ", text);
     if (!endpoint_parse(text, DAEMON_I3_PORT, at) || is_wildcard(at) || at->scope)
-        return misused("--listen is one address of this machine (others are told it), not ", text);
+        return misused(
+            "--listen is one address of this machine, in digits (others are told it), not ", text);
     if (at == &s->also && s->also.ip.family == s->at.ip.family)
         return misused("a second --listen is for the other of IPv4 and IPv6, not ", text);
     return -1;
@@ -177,11 +178,11 @@ static int take(int option, struct i3_options *ret, unsigned *ring)
         fputs(usage, stdout);
         return EXIT_OK;
     }
-    return misused("it does not know that", ""); /* getopt has said what is wrong */
+    return EXIT_USAGE;
 }
 
 /* Without a secret servers speak IPv4, whichever address was named first. */
-static int check_families(struct daemon_i3_settings *s, unsigned ring)
+static int check_families(struct daemon_i3_settings *s)
 {
     if (s->at.ip.family == 6 && s->also.ip.family && !s->closed) {
         struct endpoint first = s->at;
@@ -199,8 +200,22 @@ static int check_families(struct daemon_i3_settings *s, unsigned ring)
         if (family != s->at.ip.family && !s->also.ip.family)
             return misused("a --seed is of another family than the address to --listen at", "");
     }
+    return -1;
+}
+
+static int check_ring(struct daemon_i3_settings *s, unsigned ring)
+{
+    if (!ring && s->at.port == UINT16_MAX)
+        return misused("--ring is missing: there is no port behind that of --listen", "");
     s->ring = s->at;
     s->ring.port = (uint16_t)(ring ? ring : s->at.port + 1u);
+    if (s->ring.port == s->at.port || (s->closed && s->ring.port == s->also.port))
+        return misused("--ring is the port for clients; it needs one of its own", "");
+    for (unsigned i = 0; i < s->seeds; i++)
+        if (endpoint_equal(&s->seed[i], &s->at))
+            return misused("--seed is our own port for clients; a server's port for the ring is "
+                           "meant, by default one more than that for clients",
+                           "");
     return -1;
 }
 
@@ -226,7 +241,12 @@ int i3_options_parse(int argc, char **argv, struct i3_options *ret)
     unsigned ring = 0;
     *ret = (struct i3_options){.log_level = LOG_NOTICE};
     daemon_i3_settings_init(&ret->settings);
-    for (int c; (c = getopt_long(argc, argv, "l:r:s:h", known, NULL)) != -1;) {
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":l:r:s:h", known, NULL)) != -1;) {
+        if (c == ':')
+            return misused("a value is missing behind ", argv[optind - 1]);
+        if (c == '?')
+            return misused("there is no option ", argv[optind - 1]);
         int status = take(c, ret, &ring);
         if (status >= 0)
             return status;
@@ -236,5 +256,6 @@ int i3_options_parse(int argc, char **argv, struct i3_options *ret)
         return misused("what to do with ", argv[optind]);
     if (!s->at.port)
         return misused("--listen is missing: at which address?", "");
-    return check_families(s, ring);
+    int status = check_families(s);
+    return status >= 0 ? status : check_ring(s, ring);
 }

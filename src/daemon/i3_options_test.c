@@ -101,6 +101,10 @@ static void mistakes(void **state)
         "--listen 192.0.2.1 --listen [2001:db8::1] --seed [2001:db8::2]:5611",
         "--listen 192.0.2.1 --ring 70000",
         "--listen 192.0.2.1 --ring 0",
+        "--listen 192.0.2.1 --ring 5610",
+        "--listen 192.0.2.1:65535",
+        "--listen 192.0.2.1 --seed 192.0.2.1:5610",
+        "--listen 192.0.2.1 --seed 192.0.2.2:0",
         "--listen 192.0.2.1 --seed 192.0.2.2", /* which port? */
         "--listen 192.0.2.1 --id 20",
         "--listen 192.0.2.1 --triggers 0",

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "crypto/crypto.h"
 #include "daemon/i3_socket.h"
+#include "daemon/i3_watch.h"
 #include "io/clock.h"
 
 #define ROUNDS  16 /* batches of one socket before the next one has its turn */
@@ -30,6 +31,7 @@ struct daemon_i3 {
     struct i3_socket *by[2][2]; /* by enum i3_port, and whether it is IPv6; or NULL */
     enum i3_port reading;
     instant now; /* of what is being read */
+    struct i3_watch watch;
     uv_timer_t timer;
     bool serving;
     instant started;
@@ -133,6 +135,8 @@ static void on_datagram(void *self, const struct endpoint *from, const uint8_t *
 {
     struct daemon_i3 *i = self;
     i3_server_input(i->server, i->now, i->reading, from, bytes, size);
+    if (i->reading == I3_PORT_RING)
+        i3_watch_heard(&i->watch, i->server, from);
 }
 
 static void on_message(void *self)
@@ -144,8 +148,10 @@ static void on_timer(uv_timer_t *timer);
 
 static void advance(struct daemon_i3 *i, instant now)
 {
-    if (i3_server_deadline(i->server) <= now)
+    if (i3_server_deadline(i->server) <= now) {
         i3_server_advance(i->server, now);
+        i3_watch_advance(&i->watch, i->server, now, i->settings.seed, i->settings.seeds);
+    }
     flush(i);
     instant wait = i3_server_deadline(i->server) - now;
     uv_timer_start(&i->timer, on_timer, wait > 0 ? (uint64_t)(wait / MILLISECOND) + 1 : 1, 0);

@@ -14,7 +14,7 @@
 
 struct daemon_i3_settings {
     struct endpoint at, ring; /* where it listens and what others are told: no wildcards */
-    struct endpoint also;     /* listens there too, at an address of the other family; or family 0 */
+    struct endpoint also; /* listens there too, at an address of the other family; or family 0 */
     struct endpoint seed[CHORD_SEEDS_MAX];
     unsigned seeds;
     bool has_id; /* else its place on the ring comes from `ring`: the same after a restart */

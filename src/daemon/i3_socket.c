@@ -74,9 +74,10 @@ int i3_socket_open(const struct endpoint *at, const char *what, struct i3_socket
     int fd = open_fd(at);
     if (fd < 0) {
         snprintf(err, size, "cannot listen for %s at %s: %s", what, endpoint_format(at, text),
-                 fd == -EADDRINUSE      ? "another program listens there"
-                 : fd == -EADDRNOTAVAIL ? "that is no address of this machine"
-                                        : strerror(-fd));
+                 fd == -EADDRINUSE ? "another program listens there"
+                 : fd == -EADDRNOTAVAIL
+                     ? "that is no address of this machine (`ip address` lists them)"
+                     : strerror(-fd));
         return fd;
     }
     struct i3_socket *s = base_calloc(1, sizeof *s);

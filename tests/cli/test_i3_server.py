@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from cli import EXAMPLES, OCALA, Case, ocala
+from cli import EXAMPLES, OCALA, SECRET, Case, ocala
 
 DOCUMENT = os.path.join(EXAMPLES, "../doc/protocol/control.md")
 
@@ -18,24 +18,40 @@ class Server(Case):
     def setUp(self):
         super().setUp()
         # All of 127/8 is this machine: nobody else is there.
-        self.at = "127." + ".".join(str(random.randrange(1, 255)) for _ in range(3))
+        self.net = "127." + ".".join(str(random.randrange(1, 255)) for _ in range(2))
+        self.at = f"{self.net}.1"
         self.control = self.path("control")
 
-    def start(self, *words):
-        ready = self.path("ready")
-        process = subprocess.Popen([OCALA, "i3-server", "--listen", self.at, "--control", self.control, "--ready-file", ready,
-                                    *words], stdin=subprocess.DEVNULL, stderr=open(self.path("log"), "w", encoding="utf-8"))
+    def start(self, *words, name=""):
+        """Runs a server; `name`: of one more, at the address of that number in the same network."""
+        at = f"{self.net}.{name}" if name else self.at
+        ready, control = self.path("ready" + name), self.path("control" + name)
+        with open(self.path("log" + name), "w", encoding="utf-8") as log:
+            process = subprocess.Popen([OCALA, "i3-server", "--listen", at, "--control", control, "--ready-file", ready,
+                                        *words], stdin=subprocess.DEVNULL, stderr=log)
         self.addCleanup(lambda: (process.kill(), process.wait()))
-        limit = time.monotonic() + 30
-        while not os.path.exists(ready):
-            self.assertIsNone(process.poll(), "it ended: " + self.log())
-            self.assertLess(time.monotonic(), limit, self.log())
-            time.sleep(0.02)
+        self.await_that(lambda: os.path.exists(ready) or process.poll() is not None, "to serve", name)
+        self.assertIsNone(process.poll(), "it ended: " + self.log(name))
         return process
 
-    def log(self):
-        with open(self.path("log"), encoding="utf-8") as lines:
+    def await_that(self, so, what, name=""):
+        limit = time.monotonic() + 45
+        while not so():
+            self.assertLess(time.monotonic(), limit, f"{what}: {self.log(name)}")
+            time.sleep(0.02)
+
+    def await_log(self, text, name=""):
+        self.await_that(lambda: text in self.log(name), text, name)
+
+    def log(self, name=""):
+        with open(self.path("log" + name), encoding="utf-8") as lines:
             return lines.read()
+
+    def refuses(self, status, complains, *words):
+        """What is wrong is said on one line, and how to find help when the words are wrong."""
+        result = ocala("i3-server", *words)
+        self.expect(result, status, complains="ocala i3-server: " + complains)
+        self.assertEqual("Try 'ocala i3-server --help'." in result.stderr, status == 2, result.stderr)
 
     def ask(self, *words):
         return ocala("--socket", self.control, *words)
@@ -97,6 +113,85 @@ class Server(Case):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(30), 0)
         self.assertIn("the i3 server ends", self.log())
+
+    def test_wrong_words(self):
+        at = ("--listen", self.at)
+        for complains, *words in (
+                ("--listen is missing: at which address?",),
+                ("a value is missing behind --listen", "--listen"),
+                ("there is no option --frob", *at, "--frob"),
+                ("what to do with extra", *at, "extra"),
+                ("--listen is one address of this machine, in digits (others are told it), not 0.0.0.0", "-l", "0.0.0.0"),
+                ("--listen is one address of this machine, in digits (others are told it), not host", "-l", "host"),
+                ("--ring is the port for clients; it needs one of its own", *at, "--ring", "5610"),
+                ("--ring is missing: there is no port behind that of --listen", "-l", self.at + ":65535"),
+                ("--ring is a port, not 0", *at, "--ring", "0"),
+                ("--seed is ADDRESS:PORT of a server's port for the ring, not 127.0.0.1", *at, "--seed", "127.0.0.1"),
+                ("--seed is our own port for clients", *at, "--seed", self.at + ":5610"),
+                ("a ring without a --secret needs an IPv4 address", "-l", "::1"),
+                ("--id is 40 lower-case hexadecimal digits, not 12", *at, "--id", "12"),
+                ("--triggers is a number from 1 to 100000000, not 0", *at, "--triggers", "0"),
+                ("--per-client is a number, not -1", *at, "--per-client", "-1"),
+                ("--requests is a number, not many", *at, "--requests", "many"),
+                ("--per-address is a number, not 1.5", *at, "--per-address", "1.5"),
+                ("no such log level: loud", *at, "--log-level", "loud")):
+            self.refuses(2, complains, *words)
+
+    def test_files(self):
+        at = ("--listen", self.at)
+        none, short, open_to_all = self.path("none"), self.write("short", "hello\n", 0o600), self.write("open", SECRET)
+        self.refuses(78, f"--secret: cannot read {none}: there is no such file or folder", *at, "--secret", none)
+        self.refuses(78, f"--secret: {short} is no secret of a ring: not one line of 44 base64", *at, "--secret", short)
+        self.refuses(78, f"--secret: {open_to_all} can be read by others (mode 0644); run: chmod 600", *at, "--secret", open_to_all)
+        self.refuses(1, f"cannot make the control socket {none}/x: there is no such", *at, "--control", none + "/x")
+        self.refuses(1, f"cannot write {none}/x: there is no such file or folder", *at, "--ready-file", none + "/x")
+
+    def test_places_that_are_taken(self):
+        self.start()
+        self.refuses(1, f"cannot listen for clients of i3 at {self.at}:5610: another program listens there", "-l", self.at)
+        self.refuses(1, f"cannot listen for the ring of i3 at {self.at}:5611: another program listens there",
+                     "-l", self.at + ":99", "--ring", "5611")
+        self.refuses(1, f"another ocalad listens on the control socket {self.control}", "-l", self.net + ".2",
+                     "--control", self.control)
+        self.refuses(1, "cannot listen for clients of i3 at 192.0.2.1:5610: that is no address of this machine (`ip address` "
+                     "lists them)", "-l", "192.0.2.1")
+        self.expect(self.ask("i3"), 0)  # the one that was there has noticed nothing
+
+    def test_a_ring_forms_and_falls_apart(self):
+        self.start()
+        self.start("--seed", self.at + ":5611", name="2")
+        for name in ("", "2"):
+            self.await_log("in a ring: 1 other server is known so far", name)
+        self.expect(ocala("--socket", self.path("control2"), "stop"), 0)
+        self.await_log("no other server of the ring answers any more: serving alone")
+        # It comes back to the same place.
+        os.rename(self.path("log2"), self.path("log-before"))
+        self.start("--seed", self.at + ":5611", name="2")
+        self.await_log("in a ring: 1 other server is known so far", "2")
+
+    def test_a_seed_that_does_not_answer(self):
+        self.start("--seed", self.net + ".77:5611", "--seed", self.net + ".78:5611")
+        self.await_log(f"found no ring by the seeds ({self.net}.77:5611, {self.net}.78:5611): serving alone, and asking on.")
+        self.assertEqual(self.metrics()["i3_ring.settled"], 1)
+
+    def test_a_wrong_secret(self):
+        self.start("--secret", self.write("secret", SECRET, 0o600))
+        self.start("--secret", self.write("other", "B" + SECRET[1:], 0o600), "--seed", self.at + ":5611", name="2")
+        self.start("--seed", self.at + ":5611", name="3")  # has none
+        for name in ("2", "3"):
+            self.await_log(f"found no ring by the seeds ({self.at}:5611)", name)
+        self.await_log("sends messages of a ring without our secret, or with another one")
+        self.assertTrue(f"{self.net}.2:5611 sends" in self.log() or f"{self.net}.3:5611 sends" in self.log(), self.log())
+        self.assertEqual(self.log().count("without our secret"), 1)  # once a minute
+        self.assertGreater(self.metrics()["i3_ring.drop.secret"], 0)
+        self.assertEqual(self.metrics()["i3_ring.nodes"], 0)
+
+    def test_two_servers_with_one_id(self):
+        place = "5" * 40
+        self.start("--id", place)
+        self.start("--id", place, "--seed", self.at + ":5611", name="2")
+        self.await_log(f"{self.at}:5611 speaks of a server with our place on the ring ({place}) or our address", "2")
+        self.assertEqual(self.metrics()["i3_ring.nodes"], 0)
 
 
 if __name__ == "__main__":
