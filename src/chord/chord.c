@@ -416,6 +416,16 @@ struct chord_gauges chord_gauges(const struct chord *c)
         .nodes = c->nodes, .candidates = c->candidates, .settled = c->settled};
 }
 
+bool chord_is_at(const struct chord *c, const struct endpoint *at)
+{
+    if (endpoint_equal(at, &c->self.at))
+        return true;
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (endpoint_equal(at, &c->node[i].node.at))
+            return true;
+    return false;
+}
+
 const struct chord_node *chord_self(const struct chord *c)
 {
     return &c->self;

@@ -140,5 +140,7 @@ struct chord_gauges {
 };
 struct chord_gauges chord_gauges(const struct chord *c);
 const struct chord_node *chord_self(const struct chord *c);
+/* Is it the address of this node, or of one that it knows? */
+bool chord_is_at(const struct chord *c, const struct endpoint *at);
 
 #endif

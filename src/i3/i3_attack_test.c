@@ -446,6 +446,37 @@ static void senders_that_cannot_be(void **state)
     i3_ring_free(r);
 }
 
+/* An original's ring dies of packets of i3: neither triggers nor replies lead to a place of the ring. */
+static void the_ring_as_target(void **state)
+{
+    struct i3_ring *r = alone(NULL);
+    i3_ring_add(r);
+    i3_ring_run(r, 10 * SECOND);
+    struct endpoint other = r->server[1].ring;
+    struct i3_trigger t;
+    do
+        t = drawn(r, &other);
+    while (i3_ring_owner(r, &t.id) != 0);
+    say(r, &mallory, &mallory, I3_INSERT, &t);
+    assert_int_equal(drops(r, I3_DROP_TARGET), 1);
+    assert_int_equal(heard(r, &mallory, NULL), 0);
+    /* As a server would pass it on. */
+    uint8_t bytes[256] = {CHORD_ROUTE};
+    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
+    t.target = i3_address_of(&bob);
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&other)};
+    p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t};
+    size_t size = i3_packet_write(&p, bytes + 23, sizeof bytes - 23);
+    memcpy(bytes + 1, t.id.bytes, CHORD_ID);
+    bytes[22] = (uint8_t)size;
+    i3_ring_send(r, &mallory, &r->server[0].ring, bytes, 23 + size);
+    i3_ring_run(r, 50 * MILLISECOND);
+    assert_int_equal(drops(r, I3_DROP_SENDER), 1);
+    const struct chord_counters *c = chord_counters(i3_server_chord(r->server[1].server));
+    assert_int_equal(c->drops[CHORD_DROP_TYPE] + c->drops[CHORD_DROP_LENGTH], 0);
+    i3_ring_free(r);
+}
+
 /* A server (or whoever says so) that answers for everything, unasked. */
 static void unasked_answers(void **state)
 {
@@ -536,6 +567,7 @@ int main(void)
         cmocka_unit_test(trees),
         cmocka_unit_test(stacks_that_grow),
         cmocka_unit_test(senders_that_cannot_be),
+        cmocka_unit_test(the_ring_as_target),
         cmocka_unit_test(unasked_answers),
         cmocka_unit_test(ours_only),
         cmocka_unit_test(strangers_to_the_ring),

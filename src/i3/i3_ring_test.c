@@ -393,6 +393,7 @@ static struct pair *pair_new(const char *self, const char *other)
     pair_ring_hears(p, &m);
     m = (struct chord_message){.type = CHORD_STABILISED, .node = s.chord.self};
     pair_ring_hears(p, &m);
+    i3_server_advance(p->server, 4 * SECOND); /* in a ring of two nobody else will come */
     while (i3_server_output(p->server, &out))
         ;
     assert_true(chord_is_settled(i3_server_chord(p->server)));

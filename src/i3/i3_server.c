@@ -71,6 +71,11 @@ uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom)
                      (whom->ip.family == 6 && all_ours ? I3_CAN_IPV6 : 0));
 }
 
+bool i3_is_server(const struct i3_server *s, const struct endpoint *at)
+{
+    return endpoint_equal(at, &s->at) || endpoint_equal(at, &s->also) || chord_is_at(s->chord, at);
+}
+
 unsigned i3_index(const struct i3_server *s, const void *key, size_t size, unsigned count)
 {
     return (unsigned)(crypto_siphash(s->index_key, key, size) % count);
@@ -186,6 +191,10 @@ static bool find_reply(struct i3_server *s, struct passage *p)
         p->natted = p->packet->flags & I3_FIRST_HOP;
         p->reply = *p->from;
         o->sender = i3_address_of(&p->reply);
+    }
+    if (chord_is_at(s->chord, &p->reply)) { /* an original's ring dies of packets of i3 */
+        i3_drop(s, I3_DROP_SENDER);
+        return false;
     }
     if (!i3_own(s, p->reply.ip.family)) {
         i3_drop(s, I3_DROP_FAMILY); /* no reply; data goes its way */

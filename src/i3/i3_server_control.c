@@ -78,11 +78,6 @@ static bool is_from_target(const struct passage *p, const struct i3_trigger *t)
            ip_address_equal(&p->reply.ip, &t->target.at.ip);
 }
 
-static bool is_us(const struct i3_server *s, const struct endpoint *at)
-{
-    return endpoint_equal(at, &s->at) || endpoint_equal(at, &s->also);
-}
-
 /* The reply repeats the target: somebody at an IPv4 address may be an original, which is not to see an IPv6 one. */
 static bool is_spoken(const struct i3_server *s, const struct passage *p, uint8_t family)
 {
@@ -96,7 +91,7 @@ static bool may_be_kept(struct i3_server *s, const struct passage *p, const stru
     if (!i3_id_equal(&t->id, p->packet->stack))
         reason = I3_DROP_WRONG_ID;
     else if (t->prefix > I3_BITS ||
-             (to_address && (!i3_can_be_sent_to(&t->target.at) || is_us(s, &t->target.at))))
+             (to_address && (!i3_can_be_sent_to(&t->target.at) || i3_is_server(s, &t->target.at))))
         reason = I3_DROP_TARGET;
     else if (to_address && !is_spoken(s, p, t->target.at.ip.family))
         reason = I3_DROP_FAMILY;
@@ -295,7 +290,7 @@ void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigg
         i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;
     bool usable = t->target.type == I3_TO_IPV4 || (s->closed && t->target.type == I3_TO_IPV6);
     if (!asked || !usable || !i3_own(s, t->target.at.ip.family) ||
-        !i3_can_be_sent_to(&t->target.at) || is_us(s, &t->target.at) ||
+        !i3_can_be_sent_to(&t->target.at) || i3_is_server(s, &t->target.at) ||
         (s->closed && !crypto_equal(proof, t->key, I3_KEY))) {
         i3_drop(s, I3_DROP_UNASKED);
         return;

@@ -74,7 +74,9 @@ class OriginalClient(Original):
     """`servers`: the addresses that it is configured with."""
 
     def __init__(self, machine, servers, *options):
-        words = ["i3_original_client.py", *servers, *options]
+        # Of random ports, as the original takes, two may be the same.
+        port = str(10000 + len(machine.processes))
+        words = ["i3_original_client.py", *servers, "--port", port, *options]
         super().__init__(machine, words, f"original-client-{len(machine.processes)}.log", stdin=subprocess.PIPE)
 
     def say(self, *words):

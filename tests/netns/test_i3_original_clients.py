@@ -107,13 +107,19 @@ def deadly_packets(ident, there, mallory, elsewhere):
     return packets + first_hop
 
 
-def deadly_messages(there, ident, packets):
+def deadly_messages(there, ident, near, packets):
     """Messages of the ring that kill an original, or make a node that believes them send such a one to it."""
     at = socket.inet_aton(there) + struct.pack("!H", 5611)
     names = [bytes([kind]) + place + at for kind in (1, 2, 3, 4, 5) for place in (ident[:20], bytes(20), b"\xff" * 20)]
     # Nobody but the original can know which addresses it cannot reach; who speaks as a server is asked nothing.
     far = socket.inet_aton(UNREACHABLE)
     routes = [b"\0" + ident[:20] + struct.pack("!H", len(p)) + p for p in packets if far not in p]
+    # A reply to a port of the ring: ours answers for `near`.
+    sender = wire.SENDER, wire.ip4(there, 5611)
+    asks = [wire.Packet(wire.OPTIONS, [near], [sender, option]).bytes() for option in (
+        (wire.ASK, None), (wire.INSERT, wire.Trigger(0, near, 256, bytes(16), wire.ip4(there, 5611), i3originals.KEY)))]
+    asks.append(wire.Packet(wire.OPTIONS | wire.DATA, [near[:8] + ident[::-1][:24]], [sender], b"x").bytes())
+    routes += [b"\0" + ask[3:23] + struct.pack("!H", len(ask)) + ask for ask in asks]
     return names + routes + [
         b"", b"\x0a", b"\xff" * 30, b"\1" + bytes(25), b"\3" + bytes(20), names[0] + b"x", routes[0] + b"x", routes[0][:-1],
         b"\6" + at + b"abcd", b"\7" + ident[:20] + at + b"abcd", b"\7" + bytes(20) + at + b"abcd", b"\x08" + at + b"abcd",
@@ -147,7 +153,7 @@ def deadly_things_stay_with_us(lab):
         blast(net, "s1", "5610", packets)
         net.check()
         alice.send(chain, "by-chain")
-        blast(net, "s1", "5611", deadly_messages(AT["s3"], ident, packets))
+        blast(net, "s1", "5611", deadly_messages(AT["s3"], ident, near, packets))
         net.check()
         noise = [net.dice.randbytes(net.dice.randrange(1, 200)) for _ in range(1000)]
         for packet in packets:
