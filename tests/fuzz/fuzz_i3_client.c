@@ -13,7 +13,7 @@
 #define STEPS_MAX   64
 #define OUTPUTS_MAX 200
 
-enum what { RAW, REPLY, SEALED, PRIVATE, PROBE, TIME, ARRIVES, TROUBLE, CHECK, WHATS };
+enum what { RAW, REPLY, SEALED, PRIVATE, PROBE, TIME, ARRIVES, TROUBLE, CHECK, HELLO, WHATS };
 
 struct scene {
     struct overlay *o;
@@ -24,10 +24,33 @@ struct scene {
     unsigned options;
 };
 
+/* Servers, one of IPv6, and one that never says hello. */
 static struct endpoint address(uint8_t which)
 {
+    if (which % 5 > 2)
+        return (struct endpoint){
+            .ip = {.family = 6, .bytes = {0x20, 1, 0x0d, 0xb8, [15] = (uint8_t)(which % 5)}},
+            .port = 5610};
     return (struct endpoint){.ip = {.family = 4, .bytes = {192, 0, 2, (uint8_t)(1 + which % 3)}},
                              .port = 5610};
+}
+
+static struct ip_address our_address(const struct endpoint *towards)
+{
+    if (towards->ip.family == 4)
+        return (struct ip_address){.family = 4, .bytes = {10, 0, 0, 1}};
+    return (struct ip_address){.family = 6, .bytes = {0x20, 1, 0x0d, 0xb8, 0xaa}};
+}
+
+/* Who has not said hello is told no IPv6 address: of ours, as target or sender. */
+static void check_hello(const struct scene *x, const struct endpoint *to, const uint8_t *bytes,
+                        size_t size)
+{
+    static const uint8_t ours[] = {I3_TO_IPV6, 0x20, 1, 0x0d, 0xb8, 0xaa};
+    if (to->ip.family == 6 && i3_client_speaks(&i3_of(x->o)->client, to))
+        return;
+    for (size_t i = 0; i + sizeof ours <= size; i++)
+        require(memcmp(bytes + i, ours, sizeof ours) != 0);
 }
 
 static void pull(struct scene *x)
@@ -40,6 +63,9 @@ static void pull(struct scene *x)
             out.kind == OVERLAY_TUNNEL_RECIPE) {
             require(recipe_valid(out.recipe) && recipe_target(out.recipe)->send.remote.port);
             require(out.recipe->bytes_used <= x->o->class->headroom);
+            check_hello(x, &recipe_target(out.recipe)->send.remote, out.recipe->bytes,
+                        out.recipe->bytes_used);
+            check_hello(x, &recipe_target(out.recipe)->send.remote, out.bytes, out.size);
         }
         if (out.kind == OVERLAY_SEND)
             require(out.size && out.size < 512);
@@ -78,7 +104,7 @@ static void reply(struct scene *x, uint8_t about, const uint8_t *bytes, size_t s
     size_t written = i3_packet_write(&p, out, sizeof out);
     for (size_t i = 0; i + 1 < size && size > I3_NONCE; i += 2)
         out[bytes[i] % written] ^= bytes[i + 1];
-    struct arrival a = {.remote = from, .local = {.ip = {.family = 4, .bytes = {10, 0, 0, 1}}}};
+    struct arrival a = {.remote = from, .local = {.ip = our_address(&from)}};
     x->o->class->input(x->o, x->now, &a, out, written);
 }
 
@@ -93,6 +119,20 @@ static void check(struct scene *x, uint8_t about, const uint8_t *bytes, size_t s
     for (size_t i = 0; i + 1 < size; i += 2)
         out[bytes[i] % sizeof out] ^= bytes[i + 1];
     struct arrival a = {.remote = about & 0x80 ? address(about) : k->holder};
+    x->o->class->input(x->o, x->now, &a, out, sizeof out);
+}
+
+/* The reply to a ping that is under way, or something like it. */
+static void hello(struct scene *x, uint8_t about, const uint8_t *bytes, size_t size)
+{
+    const struct i3_client *c = &i3_of(x->o)->client;
+    const struct i3_seed *s = &c->seed[about % c->seed_count];
+    struct i3_ping p = {.is_reply = true, .time = s->token, .abilities = about >> 4};
+    uint8_t out[I3_PING_SIZE];
+    i3_ping_write(&p, out);
+    for (size_t i = 0; i + 1 < size; i += 2)
+        out[bytes[i] % sizeof out] ^= bytes[i + 1];
+    struct arrival a = {.remote = s->at, .local = {.ip = our_address(&s->at)}};
     x->o->class->input(x->o, x->now, &a, out, sizeof out);
 }
 
@@ -179,8 +219,8 @@ static void trouble(struct scene *x, uint8_t about)
 
 static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *bytes, size_t size)
 {
-    struct arrival a = {.remote = address(about),
-                        .local = {.ip = {.family = 4, .bytes = {10, 0, 0, 1}}}};
+    struct arrival a = {.remote = address(about)};
+    a.local.ip = our_address(&a.remote);
     switch (what) {
     case RAW:
         x->o->class->input(x->o, x->now, &a, bytes, size);
@@ -203,6 +243,9 @@ static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *
     case CHECK:
         check(x, about, bytes, size);
         break;
+    case HELLO:
+        hello(x, about, bytes, size);
+        break;
     case ARRIVES:
         arrives(x, about, bytes, size);
         break;
@@ -215,15 +258,16 @@ static void step(struct scene *x, enum what what, uint8_t about, const uint8_t *
     pull(x);
 }
 
-/* `how`: bits for shortcuts, hosts to be passed, an identifier of our own, a middlebox. */
+/* `how`: bits for shortcuts, hosts to be passed, an identifier of our own, a middlebox, IPv6. */
 static struct overlay *start(struct scene *x, uint8_t how)
 {
-    static const char servers[] = "192.0.2.1:5610, 192.0.2.2:5610";
+    static const char servers[] = "192.0.2.1:5610, 192.0.2.2:5610",
+                      both[] = "192.0.2.1:5610, [2001:db8::3]:5610, [2001:db8::4]:5610";
     static const struct overlay_option book = {
         "id", "1111111111111111111111111111111111111111111111111111111111111111"};
     static const struct overlay_member member = {
         .host = "beta", .options = &book, .option_count = 1};
-    x->option[x->options++] = (struct overlay_option){"servers", servers};
+    x->option[x->options++] = (struct overlay_option){"servers", how & 16 ? both : servers};
     x->option[x->options++] = (struct overlay_option){"shortcut", how & 1 ? "allow" : "deny"};
     if (how & 2)
         x->option[x->options++] = (struct overlay_option){"through", "one, two"};

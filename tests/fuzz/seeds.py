@@ -519,6 +519,18 @@ def chord():
     messages = vectors("C")
     for tag, message in messages.items():
         seed("chord", tag, b"\0" + message)
+    # In a ring with a secret, whose addresses are 16 bytes: 8 has the target sign what it is given, hop limit included.
+    six, mapped = bytes([0x20, 1, 13, 0xb8]) + bytes(11) + b"\1", bytes(10) + b"\xff\xff\x7f\0\0\1"
+    ident, port, token = b"\x60" + bytes(19), b"\x19\x6e", b"1234"
+    wide = {f"{name}-{kind}": bytes([kind]) + (ident if has_id else b"") + at + port + (token if has_token else b"") + b"\x40"
+            for name, at in (("six", six), ("mapped", mapped), ("group", b"\xff\2" + bytes(13) + b"\1"))
+            for kind, has_id, has_token in ((1, 1, 0), (2, 1, 0), (3, 1, 0), (4, 1, 0), (5, 1, 0), (6, 0, 1), (7, 1, 1), (8, 0, 1))}
+    wide["fingers"] = b"\x09" + ident + six + port + 3 * (ident + six + port) + b"\0\x40"
+    wide["copy"] = b"\x20" + ident + struct.pack(">H", 5) + b"bytes\x40"
+    for name, message in wide.items():
+        seed("chord", f"wide-{name}", b"\x08" + message)
+    for kind in (0x0d, 0x1d):
+        seed("chord", f"wide-story-{kind}", bytes([kind]) + b"".join(bytes([len(m)]) + m for m in wide.values()))
     for kind in (1, 3, 5, 7):
         seed("chord", f"story-{kind}", bytes([kind]) + b"".join(bytes([len(m)]) + m for m in messages.values()))
 
@@ -541,6 +553,25 @@ def i3():
     seed("i3_wire", "deep", b"\x10\x60\x0f" + bytes(32 * 15) + struct.pack(">H", 2 + len(deep)) + deep)
     seed("i3_wire", "many", b"\x10\x20\0" + struct.pack(">H", 34) + b"\x07\x0a\x0b\x07" * 8)
     seed("i3_wire", "ping", b"\x01" + bytes(39))
+    greeting = b"\xc5ocala i3 1\x9e\x0d\xb7\x00\x05"
+    seed("i3_wire", "pong", b"\x02" + struct.pack(">HQ", 1, 7) + greeting + bytes(13))
+    cache6 = b"\x08\0" + bytes(32) + struct.pack(">H", 128) + greeting + there6 + key
+    seed("i3_wire", "cache6", b"\x10\x20\0" + struct.pack(">H", 2 + len(cache6)) + cache6)
+    # A server of both families: 2 chooses it, 2 of a step that the client comes by IPv6.
+    whose = bytes([0x20, 1, 0x0d, 0xb8]) + bytes(11) + b"\1" + struct.pack(">H", 7)
+    sender6, four = b"\x01\x30" + whose, b"\x20" + bytes([192, 0, 2, 1]) + struct.pack(">H", 7)
+    ident = bytes(7) + b"\1" + bytes.fromhex("479f2dafb6db2fb673b18448bb611105") + bytes(8)
+    body = ident + struct.pack(">H", 256) + sixteen
+
+    def six(kind, target, sender):
+        options = sender + bytes([kind, 0]) + body + target + b"this is test key"
+        return b"\x10\x60\1" + ident + struct.pack(">H", 2 + len(options)) + options
+    for ring, client, kind in ((2, 0x10, 2), (2, 0x12, 2), (3, 0x12, 2), (3, 0x10, 8), (2, 0x12, 3), (3, 0x12, 5)):
+        steps = [six(kind, target, sender) for target in (b"\x30" + whose, four) for sender in (sender6, b"\x01" + four)]
+        seed("i3_server", f"six-{ring}-{client}-{kind}", bytes([ring]) + b"".join(bytes([client, len(p)]) + p for p in steps))
+    for ring in (2, 3):
+        ping = b"\x01" + bytes(39)
+        seed("i3_server", f"ping-{ring}", bytes([ring]) + b"".join(bytes([client, 40]) + ping for client in (0x10, 0x12)))
 
 
 def ron():
@@ -589,11 +620,12 @@ def i3_client():
     def do(what, about=0, data=b""):
         return bytes([what, about, len(data)]) + data
 
-    raw, reply, sealed, private, probe, time, arrives, trouble, check = range(9)
+    raw, reply, sealed, private, probe, time, arrives, trouble, check, hello = range(10)
     for tag, packet in vectors("E").items():
         seed("i3_client", tag, b"\1" + do(raw, 0, packet[:255]) + do(arrives, 0, packet[:255]))
     # Challenge and acknowledgement of the first four triggers.
     held = b"".join(do(reply, n << 4, bytes(range(16))) + do(reply, n << 4 | 1) for n in range(4))
+    held6 = b"".join(do(reply, n << 4 | 8, bytes(range(16))) + do(reply, n << 4 | 13) for n in range(4))
     seed("i3_client", "held", b"\0" + held + do(time, 200) + held)
     seed("i3_client", "refused", b"\0" + do(reply, 2) + do(reply, 3) + do(reply, 4) + do(reply, 5) + do(reply, 5))
     linked = do(trouble, 11) + held + do(private, 1) + do(private, 1)
@@ -610,6 +642,15 @@ def i3_client():
     checked = b"".join(do(check, n) for n in range(4))
     seed("i3_client", "checked", b"\0" + held + checked + do(time, 30) + checked + do(check, 0x80) + do(check, 0, b"\x05\x01"))
     seed("i3_client", "distrusted", b"\0" + held + do(time, 8) * 4 + held + do(time, 200) + held + do(time, 8) * 4 + checked)
+    # By IPv6: a server says hello, another never does, and one takes it back.
+    came = do(hello, 1 | 1 << 4)
+    seed("i3_client", "hello", b"\x11" + came + held6 + do(time, 200) + held6 + do(time, 50) + came)
+    seed("i3_client", "hello-refused", b"\x10" + do(hello, 1 | 4 << 4) + do(hello, 2, b"\x0b\x01") + held6 + do(time, 100))
+    seed("i3_client", "hello-ends", b"\x10" + came + held6 + do(hello, 1) + do(trouble, 0) + came + do(hello, 1 | 4 << 4) + held6)
+    seed("i3_client", "families", b"\x10" + held + do(trouble, 0) + came + do(trouble, 0) + held + do(hello, 0) + do(time, 30))
+    six = b"\x02" + bytes(range(16)) + b"\x02\x04" + bytes([192, 0, 2, 1]) + bytes(12) + b"\x1c\xe8\x06" + bytes([0x20, 1, 13, 0xb8]) \
+        + bytes(12) + b"\x1c\xe8"
+    seed("i3_client", "shortcut-6", b"\x11" + came + linked + do(sealed, 1, six) + do(probe, 3, b"12345678") + do(probe, 3, b"123456789"))
     for how in range(16):
         seed("i3_client", f"options-{how}", bytes([how]) + linked + do(arrives, 0, data) + do(time, 30) + do(trouble, 2))
 
