@@ -21,67 +21,18 @@
  * A tunnel of this type never goes down by itself: UDP does not tell.  The path engine notices
  * silence and calls tunnel_suspect.  What tunnel_accept and tunnel_moved are told was proven by the
  * caller with a sealed record; answer() serves strangers and keeps no state. */
-#include "overlay/overlay.h"
-
 #include <errno.h>
 #include <string.h>
 
-#define uthash_fatal(message) abort()
-#include <uthash.h>
-#include <utlist.h>
-
 #include "base/check.h"
-#include "overlay/ip/ip_members.h"
+#include "overlay/ip/ip_module.h"
 
-#define IP_ADDRESSES_MAX 8             /* kept of one DNS answer                              */
-#define IP_ROUNDS        3             /* through all places of a member before giving up     */
-#define IP_RETRY         SECOND        /* between rounds, doubled each time              */
-#define IP_KEEPALIVE     (25 * SECOND) /* most NATs keep a UDP mapping 30 s       */
-#define IP_MTU           1500
-#define IP_OVERHEAD4     28 /* IPv4 and UDP header */
-#define IP_OVERHEAD6     48
-
-enum ip_state { IP_STATE_LOOKING, IP_STATE_UP, IP_STATE_ENDED };
-
-/* What a tunnel has to say: bits. */
-#define IP_SAY_LOOKUP 0x01
-#define IP_SAY_UP     0x02
-#define IP_SAY_RECIPE 0x04
-#define IP_SAY_FAILED 0x08
-
-struct ip_tunnel {
-    uint32_t id;
-    enum ip_state state;
-    unsigned says;
-    char host[NAME_TEXT];
-    struct endpoint local;  /* source to answer from; family 0: the kernel chooses             */
-    struct endpoint remote; /* set while UP                                                    */
-    unsigned place;         /* index of the member's place that is being used                  */
-    struct ip_address address[IP_ADDRESSES_MAX]; /* answer for that place, if it is a name    */
-    unsigned address_count, address_used;
-    uint32_t lookup; /* number of the question under way, 0: none                              */
-    unsigned round;  /* LOOKING: times through all places                                      */
-    bool maybe;      /* LOOKING: in this round some place may exist (not all names are unknown) */
-    instant due;     /* LOOKING: next round                                                    */
-    char reason[320];
-    bool unknown_host;
-    UT_hash_handle hh;
-    struct ip_tunnel *prev, *next; /* in the queue while says != 0 */
-};
-
-struct ip {
-    struct overlay overlay; /* first */
-    struct ip_members members;
-    uint16_t mtu;
-    struct ip_tunnel *tunnels; /* hash by id                                      */
-    struct ip_tunnel *queue;   /* those with something to say, oldest first       */
-    uint32_t last_lookup;
-    instant due; /* no tunnel is due before                                       */
-    bool peel_said;
-    /* What the last output points to. */
-    struct recipe recipe;
-    struct peel_table peel;
-};
+#define IP_ROUNDS    3             /* through all places of a member before giving up     */
+#define IP_RETRY     SECOND        /* between rounds, doubled each time              */
+#define IP_KEEPALIVE (25 * SECOND) /* most NATs keep a UDP mapping 30 s       */
+#define IP_MTU       1500
+#define IP_OVERHEAD4 28 /* IPv4 and UDP header */
+#define IP_OVERHEAD6 48
 
 static struct ip *ip_of(struct overlay *o)
 {
@@ -140,7 +91,7 @@ static void ip_done(struct overlay *o)
 
 /* ---- tunnels ---- */
 
-static struct ip_tunnel *tunnel_find(struct ip *ip, uint32_t id)
+struct ip_tunnel *ip_tunnel_find(const struct ip *ip, uint32_t id)
 {
     struct ip_tunnel *t;
     HASH_FIND(hh, ip->tunnels, &id, sizeof id, t);
@@ -150,7 +101,7 @@ static struct ip_tunnel *tunnel_find(struct ip *ip, uint32_t id)
 /* NULL when the number is in use: the caller's mistake, which costs it nothing but the answer. */
 static struct ip_tunnel *tunnel_new(struct ip *ip, uint32_t id, const char *host)
 {
-    if (!expect(!tunnel_find(ip, id) && strlen(host) < NAME_TEXT))
+    if (!expect(!ip_tunnel_find(ip, id) && strlen(host) < NAME_TEXT))
         return NULL;
     struct ip_tunnel *t = base_calloc(1, sizeof *t);
     t->id = id;
@@ -292,7 +243,7 @@ static void ip_tunnel_moved(struct overlay *o, instant now, uint32_t tunnel,
                             const struct arrival *from)
 {
     struct ip *ip = ip_of(o);
-    struct ip_tunnel *t = tunnel_find(ip, tunnel);
+    struct ip_tunnel *t = ip_tunnel_find(ip, tunnel);
     if (!t || t->state != IP_STATE_UP || !arrival_usable(from))
         return;
     bool same_local = !t->local.ip.family || endpoint_equal(&t->local, &from->local);
@@ -306,7 +257,7 @@ static void ip_tunnel_moved(struct overlay *o, instant now, uint32_t tunnel,
 static void ip_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
 {
     struct ip *ip = ip_of(o);
-    struct ip_tunnel *t = tunnel_find(ip, tunnel);
+    struct ip_tunnel *t = ip_tunnel_find(ip, tunnel);
     if (!t)
         return;
     tunnel_unsay(ip, t, ~0u);
@@ -317,7 +268,7 @@ static void ip_tunnel_close(struct overlay *o, instant now, uint32_t tunnel)
 static void ip_tunnel_suspect(struct overlay *o, instant now, uint32_t tunnel)
 {
     struct ip *ip = ip_of(o);
-    struct ip_tunnel *t = tunnel_find(ip, tunnel);
+    struct ip_tunnel *t = ip_tunnel_find(ip, tunnel);
     if (!t || t->state != IP_STATE_UP || t->lookup)
         return;
     const struct ip_member *m = ip_members_find(&ip->members, t->host);
@@ -530,46 +481,6 @@ static bool ip_output(struct overlay *o, struct overlay_out *ret)
         ret->recipe = &ip->recipe;
     }
     return true;
-}
-
-/* ---- for people ---- */
-
-static bool ip_knows(const struct overlay *o, const char *host)
-{
-    const struct ip *ip = (const struct ip *)o;
-    if (ip_members_find(&ip->members, host))
-        return true;
-    for (const struct ip_tunnel *t = ip->tunnels; t; t = t->hh.next)
-        if (t->state == IP_STATE_UP && !strcmp(t->host, host))
-            return true;
-    return false;
-}
-
-static void ip_describe(const struct overlay *o, struct text *t)
-{
-    const struct ip *ip = (const struct ip *)o;
-    unsigned up = 0, looking = 0;
-    for (const struct ip_tunnel *i = ip->tunnels; i; i = i->hh.next) {
-        up += i->state == IP_STATE_UP;
-        looking += i->state == IP_STATE_LOOKING;
-    }
-    text_add(t, "%u member%s in the config, %u tunnel%s up, %u looking for an address",
-             ip->members.count, ip->members.count == 1 ? "" : "s", up, up == 1 ? "" : "s", looking);
-}
-
-static void ip_describe_tunnel(const struct overlay *o, uint32_t tunnel, struct text *t)
-{
-    struct ip *ip = (struct ip *)o;
-    const struct ip_tunnel *i = tunnel_find(ip, tunnel);
-    char remote[ENDPOINT_TEXT];
-    if (!i)
-        text_add(t, "no such tunnel");
-    else if (i->state == IP_STATE_UP)
-        text_add(t, "udp to %s", endpoint_format(&i->remote, remote));
-    else if (i->state == IP_STATE_LOOKING)
-        text_add(t, "looking up where %s is", i->host);
-    else
-        text_add(t, "failed: %s", i->reason);
 }
 
 extern const struct overlay_class overlay_ip_class;
