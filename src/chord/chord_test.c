@@ -70,6 +70,54 @@ static void rings_form(void **state)
     grows_to(12, 7, NULL, 100);
 }
 
+static bool every_one(unsigned index)
+{
+    return true;
+}
+
+static bool each_other_one(unsigned index)
+{
+    return index % 2;
+}
+
+/* Of IPv6 alone, and of nodes that tell others either; one that has IPv4 only is not drawn in halfway. */
+static void rings_of_six(void **state)
+{
+    static const uint8_t secret[CHORD_SECRET] = {3};
+    for (unsigned k = 0; k < 4; k++) {
+        struct chord_ring *r = chord_ring_new(30 + k, secret);
+        r->is_six = k & 1 ? every_one : each_other_one;
+        r->both_families = !(k & 1);
+        r->net.lose = r->net.twice = k & 2 ? 100 : 0;
+        r->net.jitter = k & 2 ? 30 * MILLISECOND : 0;
+        for (unsigned i = 0; i < 12; i++) {
+            chord_ring_add(r);
+            chord_ring_run(r, 500 * MILLISECOND);
+        }
+        chord_ring_until_agreed(r, k & 2 ? 60 : 10);
+        for (unsigned i = 0; i < 12; i++)
+            assert_int_equal(chord_counters(r->server[i].chord)->drops[CHORD_DROP_FAMILY], 0);
+        chord_ring_kill(r, 3);
+        chord_ring_until_agreed(r, 60);
+        chord_ring_free(r);
+    }
+    struct chord_ring *r = chord_ring_new(40, secret);
+    r->is_six = each_other_one;
+    r->both_families = true;
+    for (unsigned i = 0; i < 4; i++)
+        chord_ring_add(r);
+    chord_ring_until_agreed(r, 20);
+    r->both_families = false;
+    chord_ring_add(r); /* the fifth: IPv4, and no socket for the other family */
+    chord_ring_run(r, 10 * SECOND);
+    const struct chord *poor = r->server[4].chord;
+    assert_true(chord_counters(poor)->drops[CHORD_DROP_FAMILY] > 0);
+    struct chord_view view[CHORD_NODES_MAX];
+    for (unsigned i = chord_nodes(poor, view, CHORD_NODES_MAX); i > 0; i--)
+        assert_int_equal(view[i - 1].node.at.ip.family, 4);
+    chord_ring_free(r);
+}
+
 static void messages_arrive(void **state)
 {
     struct chord_ring *r = chord_ring_new(8, NULL);
@@ -365,12 +413,19 @@ static void without_the_secret(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_alone),         cmocka_unit_test(seeds_that_are_away),
-        cmocka_unit_test(rings_form),        cmocka_unit_test(messages_arrive),
-        cmocka_unit_test(halves_meet_again), cmocka_unit_test(answers_an_original),
-        cmocka_unit_test(joins_an_original), cmocka_unit_test(routed_message_is_kept_whole),
-        cmocka_unit_test(strangers),         cmocka_unit_test(garbage),
-        cmocka_unit_test(circles_end),       cmocka_unit_test(without_the_secret),
+        cmocka_unit_test(one_alone),
+        cmocka_unit_test(seeds_that_are_away),
+        cmocka_unit_test(rings_form),
+        cmocka_unit_test(rings_of_six),
+        cmocka_unit_test(messages_arrive),
+        cmocka_unit_test(halves_meet_again),
+        cmocka_unit_test(answers_an_original),
+        cmocka_unit_test(joins_an_original),
+        cmocka_unit_test(routed_message_is_kept_whole),
+        cmocka_unit_test(strangers),
+        cmocka_unit_test(garbage),
+        cmocka_unit_test(circles_end),
+        cmocka_unit_test(without_the_secret),
     };
     return cmocka_run_group_tests_name("chord_chord", tests, NULL, NULL);
 }

@@ -67,7 +67,10 @@ static bool can_be_sent_to(const struct endpoint *at)
     const uint8_t *b = at->ip.bytes;
     if (!at->port || !memcmp(b, none, sizeof none))
         return false;
-    return at->ip.family == 4 ? b[0] != 0 && b[0] < 224 : b[0] != 0xff;
+    if (at->ip.family == 4)
+        return b[0] != 0 && b[0] < 224;
+    bool is_link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80; /* of which interface? */
+    return b[0] != 0xff && !is_link_local;
 }
 
 static enum chord_fault read_body(struct reader *r, bool wide, struct chord_message *ret)

@@ -106,6 +106,52 @@ static void with_a_secret(void **state)
     assert_true(endpoint_equal(&message.node.at, &m.node.at));
 }
 
+/* Each type, with an IPv6 address and with an IPv4 one, which is mapped: 12 bytes more than in an open ring. */
+static void wide(void **state)
+{
+    static const char *const ats[] = {"[2001:db8::1]:6510", "192.0.2.1:6510"};
+    static const uint8_t types[] = {CHORD_FIND,       CHORD_FOUND,       CHORD_STABILISE,
+                                    CHORD_STABILISED, CHORD_NOTIFY,      CHORD_PING,
+                                    CHORD_PONG,       CHORD_GET_FINGERS, CHORD_FINGERS};
+    static const size_t narrow[] = {27, 27, 27, 27, 27, 11, 31, 11, 28 + 2 * 26};
+    struct crypto_hmac_key secret;
+    crypto_hmac_key("secret", 6, &secret);
+    for (unsigned i = 0; i < sizeof types; i++)
+        for (unsigned k = 0; k < 2; k++) {
+            struct chord_message m = {.type = types[i], .hops = 5, .token = 0x12345678};
+            uint8_t out[256], open[256];
+            bool has_id = types[i] != CHORD_PING && types[i] != CHORD_GET_FINGERS;
+            bool fingers = types[i] == CHORD_FINGERS;
+            memset(m.node.id.bytes, has_id ? 7 : 0, CHORD_ID);
+            assert_true(endpoint_parse(ats[k], 0, &m.node.at));
+            m.count = fingers ? 2 : 0;
+            for (unsigned f = 0; f < m.count; f++)
+                assert_true(endpoint_parse(ats[f], 0, &m.finger[f].at));
+            size_t size = chord_message_write(&m, &secret, out, sizeof out);
+            assert_int_equal(size, narrow[i] + (fingers ? 3 : 1) * 12 + 1 + 16);
+            assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FINE);
+            assert_true(endpoint_equal(&message.node.at, &m.node.at));
+            assert_true(chord_id_equal(&message.node.id, &m.node.id));
+            assert_int_equal(message.count, m.count);
+            assert_int_equal(message.hops, 5);
+            for (unsigned f = 0; f < m.count; f++)
+                assert_true(endpoint_equal(&message.finger[f].at, &m.finger[f].at));
+            for (size_t cut = 0; cut < size; cut++)
+                assert_int_not_equal(chord_message_parse(out, cut, &secret, &message), CHORD_FINE);
+            /* Without a secret there is no place for it. */
+            size = chord_message_write(&m, NULL, open, sizeof open);
+            assert_int_equal(size, k && !fingers ? narrow[i] : 0);
+        }
+    static const char *const bad[] = {"[::]:1", "[ff02::1]:5", "[fe80::1]:5"};
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct chord_message m = {.type = CHORD_NOTIFY};
+        uint8_t out[128];
+        assert_true(endpoint_parse(bad[i], 0, &m.node.at));
+        size_t size = chord_message_write(&m, &secret, out, sizeof out);
+        assert_int_equal(chord_message_parse(out, size, &secret, &message), CHORD_FAULT_ADDRESS);
+    }
+}
+
 static void circle(void **state)
 {
     struct chord_id a, b, d;
@@ -128,7 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_vector),  cmocka_unit_test(fields), cmocka_unit_test(bad_addresses),
-        cmocka_unit_test(with_a_secret), cmocka_unit_test(circle),
+        cmocka_unit_test(with_a_secret), cmocka_unit_test(wide),   cmocka_unit_test(circle),
     };
     return cmocka_run_group_tests_name("chord_wire", tests, NULL, NULL);
 }

@@ -221,6 +221,43 @@ static void limited_trigger(void **state)
     assert_int_equal(again.option[0].trigger.limit.rate, 1000000);
 }
 
+/* As SENDER and as target: sizes, place of the fields, and nothing of it cut short. */
+static void ipv6(void **state)
+{
+    struct endpoint at;
+    struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 2};
+    uint8_t out[256], other[256];
+    assert_true(endpoint_parse("[2001:db8::1]:7400", 0, &at));
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&at)};
+    p.option[1] = (struct i3_option){.type = I3_INSERT,
+                                     .trigger = {.prefix = 256, .target = i3_address_of(&at)}};
+    size_t size = i3_packet_write(&p, out, sizeof out);
+    assert_int_equal(size, I3_HEADER + 2 + I3_SENDER_OPTION6 + 1 + 86);
+    static const uint8_t sender[] = {I3_SENDER, I3_TO_IPV6, 0x20, 0x01, 0x0d, 0xb8};
+    assert_memory_equal(out + I3_HEADER + 2, sender, sizeof sender);
+    assert_int_equal(out[I3_HEADER + 2 + 18] << 8 | out[I3_HEADER + 2 + 19], 7400);
+    assert_int_equal(i3_packet_parse(out, size, &packet), I3_FINE);
+    assert_true(endpoint_equal(&packet.option[0].sender.at, &at));
+    assert_true(i3_trigger_same(&packet.option[1].trigger, &p.option[1].trigger));
+    for (size_t cut = 0; cut < size; cut++)
+        assert_int_not_equal(i3_packet_parse(out, cut, &packet), I3_FINE);
+    /* A list that ends inside of an address. */
+    for (unsigned short_by = 1; short_by < 86 + 1; short_by++) {
+        memcpy(other, out, size);
+        other[I3_HEADER + 1] = (uint8_t)(other[I3_HEADER + 1] - short_by);
+        assert_int_not_equal(i3_packet_parse(other, size, &packet), I3_FINE);
+    }
+    /* A type and an address that are not of one family are not written. */
+    p.option[0].sender.type = I3_TO_IPV4;
+    assert_int_equal(i3_packet_write(&p, other, sizeof other), 0);
+    /* What the original answered to one (E25) is read as it is. */
+    struct i3_vector v = i3_vector("E25");
+    parse(&v);
+    assert_int_equal(packet.option[0].trigger.target.type, I3_TO_IPV6);
+    assert_int_equal(packet.option[0].trigger.target.at.ip.bytes[15], 1);
+    assert_int_equal(packet.option[0].trigger.target.at.port, 12001);
+}
+
 static void hello_and_ping(void **state)
 {
     uint8_t nonce[I3_NONCE] = {0}, bytes[I3_PING_SIZE];
@@ -234,6 +271,16 @@ static void hello_and_ping(void **state)
     i3_ping_write(&p, bytes);
     assert_true(i3_ping_parse(bytes, sizeof bytes, &q));
     assert_true(q.is_reply && q.sequence == p.sequence && q.time == p.time);
+    assert_int_equal(q.abilities, 0); /* as one says it that knows no hello in it */
+    p.abilities = I3_CAN_IPV6 | I3_CAN_PING;
+    i3_ping_write(&p, bytes);
+    assert_true(i3_ping_parse(bytes, sizeof bytes, &q));
+    assert_int_equal(q.abilities, p.abilities);
+    assert_int_equal(q.time, p.time);
+    p.is_reply = false; /* a question has none: it is the same to everybody */
+    i3_ping_write(&p, bytes);
+    for (unsigned i = 11; i < sizeof bytes; i++)
+        assert_int_equal(bytes[i], 0);
     assert_false(i3_ping_parse(bytes, sizeof bytes - 1, &q));
     bytes[0] = 3;
     assert_false(i3_ping_parse(bytes, sizeof bytes, &q));
@@ -252,6 +299,7 @@ int main(void)
         cmocka_unit_test(bad_bytes),
         cmocka_unit_test(nothing_wrong_is_written),
         cmocka_unit_test(limited_trigger),
+        cmocka_unit_test(ipv6),
         cmocka_unit_test(hello_and_ping),
     };
     return cmocka_run_group_tests_name("i3_wire", tests, NULL, NULL);

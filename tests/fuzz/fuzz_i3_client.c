@@ -42,15 +42,21 @@ static struct ip_address our_address(const struct endpoint *towards)
     return (struct ip_address){.family = 6, .bytes = {0x20, 1, 0x0d, 0xb8, 0xaa}};
 }
 
-/* Who has not said hello is told no IPv6 address: of ours, as target or sender. */
+/* Who has not said hello is told no IPv6 address, as sender or target. */
 static void check_hello(const struct scene *x, const struct endpoint *to, const uint8_t *bytes,
                         size_t size)
 {
-    static const uint8_t ours[] = {I3_TO_IPV6, 0x20, 1, 0x0d, 0xb8, 0xaa};
-    if (to->ip.family == 6 && i3_client_speaks(&i3_of(x->o)->client, to))
+    static struct i3_packet p;
+    bool may = to->ip.family == 6 && i3_client_speaks(&i3_of(x->o)->client, to);
+    if (may || i3_packet_parse(bytes, size, &p) != I3_FINE)
         return;
-    for (size_t i = 0; i + sizeof ours <= size; i++)
-        require(memcmp(bytes + i, ours, sizeof ours) != 0);
+    for (unsigned i = 0; i < p.option_count; i++) {
+        const struct i3_option *o = &p.option[i];
+        if (o->type == I3_SENDER)
+            require(o->sender.type != I3_TO_IPV6);
+        else if (o->type == I3_INSERT || o->type == I3_REMOVE)
+            require(o->trigger.target.type != I3_TO_IPV6);
+    }
 }
 
 static void pull(struct scene *x)

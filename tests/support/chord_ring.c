@@ -18,8 +18,12 @@ struct chord_ring *chord_ring_new(uint64_t seed, const uint8_t *secret)
     return r;
 }
 
-static struct endpoint address(unsigned index)
+static struct endpoint address(const struct chord_ring *r, unsigned index)
 {
+    if (r->is_six && r->is_six(index))
+        return (struct endpoint){
+            .ip = {6, {0x20, 1, 0x0d, 0xb8, [14] = (uint8_t)(index >> 8), (uint8_t)(index + 1)}},
+            .port = 5000};
     return (struct endpoint){.ip = {4, {10, 0, (uint8_t)(index >> 8), (uint8_t)(index + 1)}},
                              .port = 5000};
 }
@@ -32,10 +36,11 @@ void chord_ring_add(struct chord_ring *r)
                                       .held = CHORD_RING_HELD,
                                       .entropy = &s->random.entropy};
     seeded_init(&s->random, r->net.order * 1000 + r->servers + 1);
-    s->at = address(r->servers);
+    s->at = address(r, r->servers);
     settings.self.at = s->at;
+    settings.both_families = r->both_families;
     entropy_fill(&s->random.entropy, settings.self.id.bytes, CHORD_ID);
-    settings.seed[0] = address(0);
+    settings.seed[0] = address(r, 0);
     settings.seeds = 1;
     s->chord = chord_new(&settings, r->now);
     r->servers++;

@@ -21,6 +21,8 @@ struct chord_ring {
     struct chord_ring_server server[CHORD_RING_SERVERS];
     unsigned servers;
     const uint8_t *secret;
+    bool (*is_six)(unsigned index); /* tells others an IPv6 address; NULL: nobody does */
+    bool both_families;             /* of servers that are added: they reach both       */
     instant now;
     /* What was last delivered, and where; by the number in the payload, if it has one. */
     unsigned delivered, deliverer;
