@@ -31,7 +31,9 @@
 #define TRIES       3
 #define TRY_AGAIN   (700 * MILLISECOND)
 #define ROUND_PAUSE (3 * SECOND) /* from one beginning to the next */
-#define OTHERS_MIN  2            /* that must disagree with a holder who does deliver */
+#define SETTLE                                                                                     \
+    (500 * MILLISECOND) /* triggers that are being inserted again are acknowledged by then */
+#define OTHERS_MIN 2    /* that must disagree with a holder who does deliver */
 
 /* ---- distrust ---- */
 
@@ -148,9 +150,9 @@ static void begin(struct i3_client *c, instant now)
 void i3_checks_begin(struct i3_client *c, instant now)
 {
     instant due = c->check_begun ? c->check_begun + ROUND_PAUSE : now;
-    if (c->checks)
+    if (c->checks || c->check_due != INSTANT_NEVER)
         return;
-    c->check_due = due > now ? due : now;
+    c->check_due = due > now + SETTLE ? due : now + SETTLE;
     i3_client_wake(c, c->check_due);
 }
 

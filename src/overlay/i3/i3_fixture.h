@@ -57,11 +57,12 @@ enum lab_lie {
     LAB_LIE_CONSTRAINT = 0x10, /* no trigger keeps the constraints         */
     LAB_LIE_FORCE = 0x20,      /* somebody else is responsible             */
     LAB_LIE_MANY = 0x40,       /* ten times each                           */
-    LAB_LIE_PASS = 0x80 /* passes INSERT and checks on to the first server, as if it were honest */
+    LAB_LIE_PASS = 0x80,       /* passes INSERT and checks on to the first server   */
+    LAB_LIE_KEEP = 0x100       /* is right in all but this: it delivers nothing     */
 };
 
 struct lab_server {
-    struct i3_server *server;                  /* NULL: a liar */
+    struct i3_server *server;                  /* NULL: a liar that is in no ring */
     unsigned lies, heard;                      /* heard: datagrams */
     struct endpoint at, ring, also, also_ring; /* also: of the other family, or family 0 */
     struct seeded random;

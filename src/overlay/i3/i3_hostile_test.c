@@ -154,6 +154,49 @@ static void it_lies_to_some(void **state)
     }
 }
 
+static bool holds(const struct lab_server *s, const struct i3_binding *b)
+{
+    return b && endpoint_equal(&b->at, &s->at);
+}
+
+/* A server of the ring that does all but deliver is rightly responsible for alpha's private identifier.  Another one is drawn.  (Where it is responsible for a name there is nothing to be done.) */
+static void a_member_of_the_ring_lies(void **state)
+{
+    unsigned drawn = 0;
+    for (uint64_t seed = 1; seed <= 16; seed++) {
+        lab = lab_new(4, seed);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "sample", "0", NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "sample", "0", NULL);
+        lab_run(lab, 5 * SECOND);
+        open_until(5 * SECOND);
+        assert_true(private_both(NULL));
+        struct lab_server *liar = lab->server;
+        while (!holds(liar, lab_tunnel(alpha, 0)->own))
+            liar++;
+        if (holds(liar, i3_of(alpha->overlay)->name[0]) ||
+            holds(liar, i3_of(beta->overlay)->name[0])) {
+            lab_free(lab);
+            continue;
+        }
+        liar->lies = LAB_LIE_KEEP;
+        unsigned right = 0;
+        for (unsigned seconds = 0; right < 3 && seconds < 40; seconds++) {
+            right = exchange(10) == 20 ? right + 1 : 0;
+            if (right)
+                continue;
+            alpha->overlay->class->tunnel_use(alpha->overlay, lab->now, 0, OVERLAY_SILENT);
+            beta->overlay->class->tunnel_use(beta->overlay, lab->now, 0, OVERLAY_SILENT);
+        }
+        assert_int_equal(right, 3);
+        assert_true(lab_until(lab, 30 * SECOND, private_both, NULL));
+        assert_false(holds(liar, lab_tunnel(alpha, 0)->own));
+        assert_int_equal(exchange(10), 20);
+        drawn++;
+        lab_free(lab);
+    }
+    assert_true(drawn >= 4);
+}
+
 /* It is trusted again when it delivers. */
 static void distrust_ends(void **state)
 {
@@ -283,10 +326,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_of_three_lies), cmocka_unit_test(it_begins_to_lie),
-        cmocka_unit_test(it_lies_to_some),   cmocka_unit_test(distrust_ends),
-        cmocka_unit_test(a_ring_of_its_own), cmocka_unit_test(loss_is_no_lie),
-        cmocka_unit_test(alone_with_a_liar), cmocka_unit_test(lies_are_counted),
-        cmocka_unit_test(strange_checks),
+        cmocka_unit_test(it_lies_to_some),   cmocka_unit_test(a_member_of_the_ring_lies),
+        cmocka_unit_test(distrust_ends),     cmocka_unit_test(a_ring_of_its_own),
+        cmocka_unit_test(loss_is_no_lie),    cmocka_unit_test(alone_with_a_liar),
+        cmocka_unit_test(lies_are_counted),  cmocka_unit_test(strange_checks),
     };
     return cmocka_run_group_tests_name("overlay_i3_hostile", tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@
 #define I3_PROBE_SIZE  (4 + I3_TOKEN + 8)
 #define I3_UDP4        28 /* IPv4 and UDP header */
 #define I3_UDP6        48
-#define I3_REDRAWS     3 /* in a row: identifiers that servers get which we distrust */
+#define I3_REDRAWS     8 /* in a row: identifiers that servers get which we distrust */
 #define I3_THROUGH_MAX 4 /* hosts through which records go by the sender's wish */
 /* What the longest data packet has in front of a record: two identifiers, options with SENDER (4: an IPv4 one); and with
  * those hosts. */
