@@ -55,6 +55,20 @@ static json_t *via_list(const char *chain)
     return list;
 }
 
+json_t *describe_tunnel_facts(struct host *h, unsigned instance, uint32_t tunnel)
+{
+    const struct overlay *m = h->overlay[instance].module;
+    struct overlay_fact fact;
+    json_t *facts = json_object();
+    for (unsigned i = 0;
+         m->class->tunnel_fact && m->class->tunnel_fact(m, h->now, tunnel, i, &fact); i++)
+        json_object_set_new(facts, fact.name,
+                            fact.kind == OVERLAY_FACT_TEXT     ? json_string(fact.text)
+                            : fact.kind == OVERLAY_FACT_NUMBER ? json_integer(fact.number)
+                                                               : json_null());
+    return facts;
+}
+
 static json_t *tunnel_object(struct host *h, const struct path_info *i)
 {
     char remote[ENDPOINT_TEXT], recipe[ENDPOINT_TEXT + 32];
@@ -62,9 +76,10 @@ static json_t *tunnel_object(struct host *h, const struct path_info *i)
         return json_null();
     endpoint_format(&i->remote, remote);
     snprintf(recipe, sizeof recipe, "send udp %s", remote);
-    return json_pack("{s:s, s:n, s:s, s:s, s:i, s:i}", "instance",
+    return json_pack("{s:s, s:n, s:s, s:s, s:i, s:i, s:o}", "instance",
                      h->overlay[i->instance].config->instance, "local", "remote", remote, "recipe",
-                     recipe, "overhead", RECORD_OVERHEAD, "mtu", (int)i->record_mtu);
+                     recipe, "overhead", RECORD_OVERHEAD, "mtu", (int)i->record_mtu, "facts",
+                     describe_tunnel_facts(h, i->instance, i->tunnel));
 }
 
 static const struct handle *handle_of(struct host *h, const struct path_info *i)
@@ -133,7 +148,9 @@ static void look_path(void *context, const struct path_info *i)
         return;
     }
     json_object_set_new(o, "instance", json_string(l->h->overlay[i->instance].config->instance));
-    json_object_set_new(o, "loss_permille", json_null());
+    json_t *loss =
+        json_object_get(json_object_get(json_object_get(o, "tunnel"), "facts"), "loss_permille");
+    json_object_set(o, "loss_permille", loss ? loss : json_null());
     json_object_set_new(o, "keepalive_s", json_integer(l->h->config->timers.keepalive / SECOND));
     json_array_append_new(l->links, o);
 }

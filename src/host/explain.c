@@ -89,7 +89,9 @@ static void say_link(struct story *s, const struct name_chain *way)
         endpoint_format(&i.remote, remote);
     if (i.rtt)
         snprintf(rtt, sizeof rtt, "%.2f ms", (double)i.rtt / (double)MILLISECOND);
-    step(s, "tunnel", 1, json_pack("{s:s}", "remote", remote), "%s", about[0] ? about : remote);
+    json_t *detail = describe_tunnel_facts(s->h, i.instance, i.tunnel);
+    json_object_set_new(detail, "remote", json_string(remote));
+    step(s, "tunnel", 1, detail, "%s", about[0] ? about : remote);
     step(s, "link", 1, json_pack("{s:I}", "rtt_us", (json_int_t)(i.rtt / MICROSECOND)),
          "%s at %s, round trip %s, %s", i.name, remote, rtt, i.identity);
 }

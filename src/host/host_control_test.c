@@ -107,7 +107,8 @@ static const struct field path_fields[] = {PATH_FIELDS};
 static const struct field link_fields[] = {
     PATH_FIELDS, {"instance", "s"}, {"loss_permille", "in"}, {"keepalive_s", "i"}};
 static const struct field tunnel_fields[] = {{"instance", "s"}, {"local", "sn"},   {"remote", "s"},
-                                             {"recipe", "s"},   {"overhead", "i"}, {"mtu", "i"}};
+                                             {"recipe", "s"},   {"overhead", "i"}, {"mtu", "i"},
+                                             {"facts", "o"}};
 static const struct field transit_fields[] = {{"from", "s"},  {"to", "s"},      {"target", "sn"},
                                               {"state", "s"}, {"records", "i"}, {"bytes", "i"},
                                               {"age_s", "i"}, {"idle_s", "i"}};

@@ -193,6 +193,8 @@ void host_ping_failed(struct host *h, struct want *w, const char *reason);
 json_t *describe_status(struct host *h);
 json_t *describe_dns(struct host *h);
 json_t *describe_paths(struct host *h);
+/* What the module knows of a tunnel (overlay.h: tunnel_fact), as an object. */
+json_t *describe_tunnel_facts(struct host *h, unsigned instance, uint32_t tunnel);
 json_t *describe_handles(struct host *h);
 json_t *describe_overlays(struct host *h);
 json_t *describe_keys(struct host *h);

@@ -37,7 +37,7 @@
 #include "packet/packet.h"
 #include "packet/recipe.h"
 
-#define OVERLAY_ABI 2
+#define OVERLAY_ABI 3
 
 struct overlay_option {
     const char *key, *value;
@@ -115,8 +115,8 @@ struct overlay_out {
 
 /* What the path engine sees of a tunnel's use. */
 enum overlay_use {
-    OVERLAY_IDLE,  /* no data for a while                                              */
-    OVERLAY_BUSY,  /* data flows                                                       */
+    OVERLAY_IDLE, /* no data for a while                                              */
+    OVERLAY_BUSY, /* data flows                                                       */
     OVERLAY_QUIET, /* data went, and none has come back for a sixth of `timers: probe`: it may flow one way only */
     OVERLAY_SILENT /* we sent something, and nothing has come back for `timers: probe` */
 };
@@ -124,6 +124,14 @@ enum overlay_use {
 /* A counter of the module's own, for `ocala metrics` as "NAME-OF-CLASS.name"; a NULL name ends the list. */
 struct overlay_metric {
     const char *name, *help;
+};
+
+/* One thing about a tunnel that programs want to read: a text or a number.  Units are in the name: rtt_us, loss_permille. */
+struct overlay_fact {
+    const char *name;
+    enum { OVERLAY_FACT_UNKNOWN, OVERLAY_FACT_TEXT, OVERLAY_FACT_NUMBER } kind;
+    const char *text; /* until the next call of any hook */
+    int64_t number;
 };
 
 #define OVERLAY_CARRIES_IP       0x01
@@ -206,6 +214,9 @@ struct overlay_class {
     /* One line about the instance, or about one tunnel: for people.  Either may be NULL. */
     void (*describe)(const struct overlay *o, struct text *t);
     void (*describe_tunnel)(const struct overlay *o, uint32_t tunnel, struct text *t);
+    /* The same for programs: fact number `index` of a tunnel, always the same ones; false: there are no more.  May be NULL. */
+    bool (*tunnel_fact)(const struct overlay *o, instant now, uint32_t tunnel, unsigned index,
+                        struct overlay_fact *ret);
     /* The value of metrics[index]. */
     uint64_t (*metric)(const struct overlay *o, unsigned index);
 };

@@ -26,7 +26,7 @@ PATH = {
     "mtu": 1400, "lanes": 1, "epoch": 0, "cipher": "AES-256-GCM", "records_in": 10, "records_out": 20,
     "bytes_in": 1500, "bytes_out": 5 << 20, "rtt_us": 812, "age_s": 90000, "idle_s": 4,
     "tunnel": {"instance": "east.ip", "local": "0.0.0.0:7400", "remote": "192.0.2.1:7400", "recipe": "send udp",
-               "overhead": 28, "mtu": 1500},
+               "overhead": 28, "mtu": 1500, "facts": {}},
 }
 LINK = dict(PATH, name="gate.east.ip", identity="member of east.ip", via=[], instance="east.ip", rtt_us=None,
             loss_permille=0, keepalive_s=25)

@@ -254,6 +254,11 @@ static void describe(struct caller *c, uint32_t tunnel)
     text_begin(&t, buffer, 1 + below(c, sizeof buffer));
     if (c->class->describe_tunnel)
         c->class->describe_tunnel(c->o, tunnel, &t);
+    struct overlay_fact fact;
+    for (unsigned i = 0;
+         c->class->tunnel_fact && c->class->tunnel_fact(c->o, c->now, tunnel, i, &fact); i++)
+        if (!fact.name || (fact.kind == OVERLAY_FACT_TEXT && !fact.text) || i > 100)
+            broken(c, "a fact without name or text, or without end");
     if (c->class->knows)
         c->class->knows(c->o, c->hosts[below(c, c->host_count)]);
 }
@@ -297,7 +302,7 @@ static void change_link(struct caller *c, uint32_t tunnel)
         c->class->link_down(c->o, c->now, tunnel, c->hosts[below(c, c->host_count)]);
     }
     if (c->class->tunnel_use)
-        c->class->tunnel_use(c->o, c->now, tunnel, below(c, 3));
+        c->class->tunnel_use(c->o, c->now, tunnel, below(c, OVERLAY_SILENT + 1));
 }
 
 static void close_tunnel(struct caller *c, uint32_t tunnel)

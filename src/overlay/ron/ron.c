@@ -200,8 +200,11 @@ static void ron_tunnel_accept(struct overlay *o, instant now, uint32_t tunnel, c
     }
     ron_member_heard(r, now, m);
     seen_at(r, now, m, from);
-    if (hop && !m->proven && ron_member_by_id(r, hop))
+    if (hop && !m->proven && ron_member_by_id(r, hop)) {
         m->hop = hop;
+        m->routed_since = now;
+        m->because = RON_BECAUSE_CAME;
+    }
     ron_tunnels_follow(r, now, m);
     if (t->state == RON_LOOKING)
         ron_tunnel_fail(r, t, false, "'%s' came without a UDP endpoint to answer to", host);
@@ -446,5 +449,6 @@ const struct overlay_class overlay_ron_class = {
     .knows = ron_knows,
     .describe = ron_describe,
     .describe_tunnel = ron_describe_tunnel,
+    .tunnel_fact = ron_tunnel_fact,
     .metric = ron_metric,
 };

@@ -50,6 +50,20 @@ enum ron_metric {
 const char *ron_metric_word(enum ron_metric metric);
 bool ron_metric_parse(const char *word, enum ron_metric *ret);
 
+/* Why a route is the one it is: id, word for programs, text for people. */
+#define RON_REASONS(X)                                                                             \
+    X(FIRST, "first", "from the beginning")                                                        \
+    X(CAME, "came", "the member came that way")                                                    \
+    X(BETTER, "better", "better by the metric")                                                    \
+    X(AS_GOOD, "as-good", "the direct way is as good")                                             \
+    X(FAILED, "failed", "the way before it failed")                                                \
+    X(TOLD, "told", "the member says that the way before it failed")
+enum ron_reason {
+#define RON_REASON_ENUM(id, word, text) RON_BECAUSE_##id,
+    RON_REASONS(RON_REASON_ENUM)
+#undef RON_REASON_ENUM
+};
+
 /* What is counted: id, name, text. */
 #define RON_COUNTERS(X)                                                                            \
     X(PROBES, "probes", "probes sent")                                                             \
@@ -172,6 +186,7 @@ struct ron_member {
     uint32_t hop;      /* 0: direct */
     uint32_t dead_hop; /* the way that was left because it failed, for it to know */
     instant routed_since;
+    enum ron_reason because;
     struct ron_tried tried[RON_TRIED];
     enum ron_metric metric;
     bool no_hops;    /* only direct                */
@@ -359,5 +374,7 @@ void ron_steer_free(void *steer);
 /* ron_about.c */
 void ron_describe(const struct overlay *o, struct text *t);
 void ron_describe_tunnel(const struct overlay *o, uint32_t tunnel, struct text *t);
+bool ron_tunnel_fact(const struct overlay *o, instant now, uint32_t tunnel, unsigned index,
+                     struct overlay_fact *ret);
 
 #endif

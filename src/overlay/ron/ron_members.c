@@ -244,6 +244,8 @@ void ron_member_linked(struct ron *r, instant now, struct ron_member *m, uint32_
         return;
     m->linked = true;
     m->linked_since = now;
+    if (!m->routed_since)
+        m->routed_since = now;
     m->want_pause = WANT_FIRST;
     m->news_told = r->changed;
     r->links++;

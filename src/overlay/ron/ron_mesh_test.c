@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -293,6 +294,65 @@ static void test_throughput(void **state)
     mesh_free(m);
 }
 
+/* ---- what programs are told ---- */
+
+/* The fact's text, or its number as text, or "null". */
+static const char *fact(struct mesh *m, const char *name)
+{
+    static char text[64];
+    struct overlay_fact f;
+    const struct overlay *o = m->node[0].module;
+    for (unsigned i = 0; o->class->tunnel_fact(o, m->now, 1, i, &f); i++)
+        if (!strcmp(f.name, name)) {
+            if (f.kind == OVERLAY_FACT_TEXT)
+                return f.text;
+            snprintf(text, sizeof text, "%lld", (long long)f.number);
+            return f.kind == OVERLAY_FACT_NUMBER ? text : "null";
+        }
+    return "no such fact";
+}
+
+static void test_facts(void **state)
+{
+    static const char *const names[] = {"way",    "hop",      "why",         "state",
+                                        "metric", "known_by", "direct_state"},
+                             *const before[] = {"direct",  "null",   "first", "usable",
+                                                "latency", "config", "usable"},
+                             *const failed[] = {"hop",     "n2",     "failed", "usable",
+                                                "latency", "config", "out"},
+                             *const healed[] = {"direct",  "null",   "as-good", "usable",
+                                                "latency", "config", "usable"};
+    struct mesh *m = mesh_new(3, 3, 1);
+    struct overlay_fact f;
+    mesh_options(m, "profile", "fast");
+    mesh_start_all(m);
+    assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+    mesh_run(m, 30 * SECOND);
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(fact(m, names[i]), before[i]);
+    assert_string_equal(fact(m, "rtt_us"), "20000");
+    assert_string_equal(fact(m, "direct_rtt_us"), "20000");
+    assert_string_equal(fact(m, "loss_permille"), "0");
+    assert_string_equal(fact(m, "best_hop"), "n2");
+    assert_string_equal(fact(m, "best_hop_rtt_us"), "40000");
+    mesh_talk(m, 0, 1);
+    mesh_set(m, 0, 1, &cut);
+    assert_true(mesh_until(m, by_a_hop, 10 * SECOND, NULL));
+    mesh_run(m, 5 * SECOND);
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(fact(m, names[i]), failed[i]);
+    assert_string_equal(fact(m, "rtt_us"), "40000");
+    assert_true(atoi(fact(m, "direct_loss_permille")) > 0);
+    assert_in_range(atoi(fact(m, "since_s")), 4, 6);
+    mesh_set(m, 0, 1, &near);
+    assert_true(mesh_until(m, direct, MINUTE, NULL));
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(fact(m, names[i]), healed[i]);
+    const struct overlay *o = m->node[0].module;
+    assert_false(o->class->tunnel_fact(o, m->now, 77, 0, &f));
+    mesh_free(m);
+}
+
 /* ---- policy ---- */
 
 static void test_policy(void **state)
@@ -506,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_throughput),
+        cmocka_unit_test(test_facts),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_a_lying_row),
         cmocka_unit_test(test_a_black_hole),

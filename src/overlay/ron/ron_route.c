@@ -112,14 +112,16 @@ struct ron_way ron_way_used(const struct ron *r, const struct ron_member *m)
 
 /* ---- choosing ---- */
 
-static void use(struct ron *r, instant now, struct ron_member *m, uint32_t hop, instant rtt)
+static void use(struct ron *r, instant now, struct ron_member *m, const struct ron_way *w,
+                enum ron_reason because)
 {
-    if (m->hop == hop)
+    if (m->hop == w->hop)
         return;
-    m->hop = hop;
+    m->hop = w->hop;
     m->routed_since = now;
+    m->because = because;
     r->count[RON_COUNT_FLIPS]++;
-    ron_prober_begin(&m->through, hop, rtt, now);
+    ron_prober_begin(&m->through, w->hop, w->rtt, now);
     ron_due(r, now);
     ron_tunnels_follow(r, now, m);
 }
@@ -182,7 +184,7 @@ void ron_route(struct ron *r, instant now, struct ron_member *m)
         struct ron_way best = ron_way_best(r, now, m);
         bool hop = best.usable && (!direct.usable || best.cost < direct.cost);
         uint32_t failed = m->hop;
-        use(r, now, m, hop ? best.hop : 0, best.rtt);
+        use(r, now, m, hop ? &best : &direct, RON_BECAUSE_FAILED);
         if (m->hop != failed && m->linked) {
             m->dead_hop = failed;
             ron_say(r, m, RON_SAY_DEAD);
@@ -190,16 +192,16 @@ void ron_route(struct ron *r, instant now, struct ron_member *m)
         return;
     }
     if (m->hop && direct.usable && direct.measured && direct.cost <= used.cost) {
-        use(r, now, m, 0, 0);
+        use(r, now, m, &direct, RON_BECAUSE_AS_GOOD);
         return;
     }
     if (!used.measured)
         return; /* its first answer brings us here again */
     struct ron_way best = ron_way_best(r, now, m);
     if (best.hop != m->hop && better(r, m, &used, &best))
-        use(r, now, m, best.hop, best.rtt);
+        use(r, now, m, &best, RON_BECAUSE_BETTER);
     else if (m->hop && better(r, m, &used, &direct))
-        use(r, now, m, 0, 0);
+        use(r, now, m, &direct, RON_BECAUSE_BETTER);
 }
 
 void ron_routes_by(struct ron *r, instant now, uint32_t hop)
@@ -228,7 +230,10 @@ void ron_route_failed(struct ron *r, instant now, struct ron_member *m)
 
 void ron_route_told(struct ron *r, instant now, struct ron_member *m)
 {
+    uint32_t before = m->hop;
     ron_route_failed(r, now, m);
+    if (m->hop != before)
+        m->because = RON_BECAUSE_TOLD;
     ron_unsay(r, m, RON_SAY_DEAD); /* two that tell each other would never end */
 }
 
