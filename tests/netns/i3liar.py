@@ -13,14 +13,14 @@ import socket
 import struct
 import sys
 
-from i3client import ACK, CACHE, CHALLENGE, DATA, INSERT, NOT_PRESENT, OPTIONS, PORT, SENDER, address
+from i3originals import wire
 
-CONSTRAINT_FAILED = 0x10
+PORT = 5610
 NONCE = slice(35, 51)  # of a trigger
 
 
 def answer(kind, body):
-    return bytes([0x10, OPTIONS, 0]) + struct.pack("!H", len(body) + 3) + bytes([kind]) + body
+    return bytes([0x10, wire.OPTIONS, 0]) + struct.pack("!H", len(body) + 3) + bytes([kind]) + body
 
 
 def inserted(data, at):
@@ -28,9 +28,9 @@ def inserted(data, at):
     end = at + struct.unpack_from("!H", data, at)[0]
     at += 2
     while at < end:
-        if data[at] == INSERT:
+        if data[at] == wire.INSERT:
             return data[at + 1:end]
-        if data[at] != SENDER:
+        if data[at] != wire.SENDER:
             return None
         at += 8
     return None
@@ -39,22 +39,22 @@ def inserted(data, at):
 def lies_about(data, own, lies):
     depth = data[2]
     ident = data[3:35]
-    trigger = inserted(data, 3 + 32 * depth) if data[1] & OPTIONS else None
+    trigger = inserted(data, 3 + 32 * depth) if data[1] & wire.OPTIONS else None
     if trigger and "challenge" in lies:
-        yield answer(CHALLENGE, trigger[:NONCE.start] + os.urandom(16) + trigger[NONCE.stop:])
+        yield answer(wire.CHALLENGE, trigger[:NONCE.start] + os.urandom(16) + trigger[NONCE.stop:])
     if trigger and "ack" in lies:
-        yield answer(ACK, trigger)
+        yield answer(wire.ACK, trigger)
     if trigger and "constraint" in lies:
-        yield answer(CONSTRAINT_FAILED, trigger)
+        yield answer(wire.FAILED, trigger)
     if "claim" in lies:
-        yield answer(CACHE, b"\0" + ident + struct.pack("!H", 128) + bytes(16) + own + bytes(16))
-    if data[1] & DATA and "missing" in lies:
-        yield answer(NOT_PRESENT, ident)
+        yield answer(wire.CACHE, b"\0" + ident + struct.pack("!H", 128) + bytes(16) + own + bytes(16))
+    if data[1] & wire.DATA and "missing" in lies:
+        yield answer(wire.NOT_PRESENT, ident)
 
 
 def main():
     where, *lies = sys.argv[1:]
-    own = address(where, PORT)
+    own = wire.address_bytes(wire.ip4(where, PORT))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind((where, PORT))
         print("ready", flush=True)

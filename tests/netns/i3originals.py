@@ -40,6 +40,12 @@ class Original:
         self.killed = True
         self.process.end(signal.SIGKILL)
 
+    def end(self):
+        if self.process.running():
+            self.process.end(signal.SIGKILL)
+        if self.process.popen.stdin:
+            self.process.popen.stdin.close()
+
     def check(self, odd=False):
         """It lives, unless the test killed it, and was sent nothing that a good peer does not send (or, `odd`: nothing
         that hurts)."""
@@ -177,7 +183,11 @@ class Ours:
 
     def kill(self):
         self.killed = True
-        self.process.end(signal.SIGKILL)
+        self.end()
+
+    def end(self):
+        if self.process.running():
+            self.process.end(signal.SIGKILL)
 
     def check(self, odd=False):
         assert self.killed or self.process.running(), f"{self.machine.name} ended: {self.log()[-3000:]}"
@@ -228,10 +238,7 @@ class Net:
 
     def clear(self):
         for peer in [*self.servers.values(), *self.clients]:
-            if peer.process.running():
-                peer.process.end(signal.SIGKILL)
-            if peer.process.popen.stdin:
-                peer.process.popen.stdin.close()
+            peer.end()
 
 
 @contextlib.contextmanager

@@ -14,17 +14,15 @@ import re
 import struct
 import sys
 
-import i3client
 import suite
-from i3client import PORT as SERVER_PORT
+from i3originals import KEY, identifier, wire
 from netlab import HERE, Lab, need, program, wait_until
 from ocalahost import PORT, Host, secret, serve_i3
 from suite import case
 
 SERVERS = {"s1": "10.1.0.11", "s2": "10.1.0.12"}
 LIAR, ALPHA, MALLORY = "10.1.0.66", "10.1.0.1", "10.1.0.4"
-I3_PORT = PORT + 2
-REMOVE = 5
+SERVER_PORT, I3_PORT = 5610, PORT + 2
 
 
 class Net:
@@ -168,30 +166,24 @@ def a_server_begins_to_lie():
 DICE = random.Random(6)
 
 
-def insert(ident, target, nonce=None, kind=i3client.INSERT):
-    options = [bytes([i3client.SENDER]) + i3client.address(MALLORY, 9)] if kind == i3client.INSERT else []
-    body = b"\0" + ident + struct.pack("!H", 256) + (nonce or DICE.randbytes(16)) + target
-    if target[0] == 0x20:
-        body += i3client.KEY
-    return i3client.packet(i3client.FIRST_HOP, ident, options + [bytes([kind]) + body])
+def trigger(ident, target):
+    return wire.Trigger(0, ident, 256, DICE.randbytes(16), target, KEY)
+
+
+def insert(ident, target, kind=wire.INSERT):
+    options = [(wire.SENDER, wire.ip4(MALLORY, 9))] if kind == wire.INSERT else []
+    options.append((kind, trigger(ident, target)))
+    return wire.Packet(wire.OPTIONS | wire.FIRST_HOP, [ident], options).bytes()
 
 
 def anybody():
-    return i3client.address("10.1.0.2", I3_PORT)
-
-
-def to_stack(*idents):
-    return bytes([0x10, len(idents)]) + b"".join(idents)
+    return wire.ip4("10.1.0.2", I3_PORT)
 
 
 def said(kind, ident):
     """To the client: as if a server had said it."""
-    body = bytes([kind])
-    if kind == i3client.NOT_PRESENT:
-        body += ident
-    else:
-        body += b"\0" + ident + struct.pack("!H", 256) + DICE.randbytes(16) + anybody() + i3client.KEY
-    return bytes([0x10, i3client.OPTIONS, 0]) + struct.pack("!H", len(body) + 2) + body
+    body = ident if kind == wire.NOT_PRESENT else trigger(ident, anybody())
+    return wire.Packet(wire.OPTIONS, (), [(kind, body)]).bytes()
 
 
 def chord(kind):
@@ -199,7 +191,7 @@ def chord(kind):
     ident, at = DICE.randbytes(20), bytes([10, 9, DICE.randrange(256), DICE.randrange(256)]) + b"\x19\x6e"
     token = DICE.randbytes(4)
     if kind == 0:
-        inner = insert(i3client.identifier(DICE), anybody())
+        inner = insert(identifier(DICE), anybody())
         return b"\0" + ident + struct.pack("!H", len(inner)) + inner
     if kind in (6, 8):
         return bytes([kind]) + at + token
@@ -210,14 +202,14 @@ def chord(kind):
 
 def strangers(net):
     """name: (port of alpha, datagrams, forged source)"""
-    ids = [i3client.identifier(DICE) for _ in range(500)]
+    ids = [identifier(DICE) for _ in range(500)]
     pairs = list(zip(ids, ids[1:] + ids[:1]))
     return {
-        "inserts by one": (SERVER_PORT, [insert(i, i3client.address(MALLORY, 9)) for i in ids], None),
+        "inserts by one": (SERVER_PORT, [insert(i, wire.ip4(MALLORY, 9)) for i in ids], None),
         "inserts for others, by many": (SERVER_PORT, [insert(i, anybody()) for i in ids], "11.0.0.1"),
-        "removals": (SERVER_PORT, [insert(i, anybody(), kind=REMOVE) for i in ids], None),
-        "circles": (SERVER_PORT, [insert(a, to_stack(b)) for a, b in pairs], None),
-        "stacks too deep": (SERVER_PORT, [insert(a, to_stack(*[b] * 15)) for a, b in pairs]
+        "removals": (SERVER_PORT, [insert(i, anybody(), kind=wire.REMOVE) for i in ids], None),
+        "circles": (SERVER_PORT, [insert(a, ("stack", (b,))) for a, b in pairs], None),
+        "stacks too deep": (SERVER_PORT, [insert(a, ("stack", (b,) * 15)) for a, b in pairs]
                             + [bytes([0x10, 0x50, 15]) + i * 15 + b"data" for i in ids], None),
         "the ring": (SERVER_PORT + 1, [chord(kind) for kind in range(10) for _ in range(50)], None),
         "lies to the client": (I3_PORT, [said(kind, i) for kind in (3, 4, 6, 8, 9, 0x10) for i in ids[:80]], None),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """
-    one ---+--- switch ---+--- alice        four servers of i3 (`ocala i3-server`), two clients that are no code of ours
-    two ---+              +--- bob
+    one ---+--- switch ---+--- alice        four servers of i3 (`ocala i3-server`), two machines with clients as the
+    two ---+              +--- bob          original has them (tests/interop/)
     three -+
     four --+
 """
@@ -11,16 +11,15 @@ import json
 import os
 import random
 import signal
-import sys
 
-import i3client
 import suite
+from i3originals import OriginalClient, identifier
 from netlab import Lab, program, wait_until
 from ocalahost import Host, secret
 from suite import case
 
 NAMES = ("one", "two", "three", "four")
-CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "i3client.py")
+HASTY = 0.1  # clients refresh after 1.5 to 2 s, not after 15 to 20
 
 
 class Net:
@@ -63,27 +62,30 @@ class Net:
                 process.end()
             machine.process = None
 
-    def receiver(self, by, ident, every="2"):
-        process = self.bob.start([sys.executable, CLIENT, "receive", self.server(by).at, ident.hex(), every])
-        self.receivers.append(process)
-        wait_until(lambda: "inserted" in process.log(), 20, lambda: f"the trigger to be inserted: {process.log()}")
-        return process
+    def client(self, machine, by, hurry=HASTY):
+        client = OriginalClient(machine, [self.server(by).at], "--hurry", str(hurry))
+        self.clients.append(client)
+        return client
 
-    def send(self, by, ident, text):
-        self.alice.run([sys.executable, CLIENT, "send", self.server(by).at, ident.hex(), text], check=True)
+    def receiver(self, by, ident, hurry=HASTY):
+        client = self.client(self.bob, by, hurry)
+        client.inserted(ident)
+        return client
 
     def reaches(self, by, ident, receiver, text, limit=20):
-        def arrives():
-            self.send(by, ident, text)
-            return text in receiver.log()
-        wait_until(arrives, limit, f"'{text}' to arrive by {by}")
+        self.client(self.alice, by).reaches(receiver, ident, text, limit)
+
+    def end_clients(self):
+        for client in self.clients:
+            client.end()
+        self.clients.clear()
 
 
 @contextlib.contextmanager
 def fixture():
     with Lab(machine_class=Host) as lab:
         net = Net()
-        net.lab, net.receivers = lab, []
+        net.lab, net.clients = lab, []
         net.servers = {name: lab.machine(name) for name in NAMES}
         net.alice, net.bob = lab.machine("alice"), lab.machine("bob")
         lab.switch({machine: f"10.1.0.{i + 1}/24" for i, machine in enumerate(lab.machines)})
@@ -98,10 +100,10 @@ def ring(net, *names, options=()):
         net.up(*names, options=options)
         net.formed(*names)
         yield
+        for client in net.clients:
+            client.check()
     finally:
-        for process in net.receivers:
-            process.end()
-        net.receivers.clear()
+        net.end_clients()
         net.down()
 
 
@@ -111,7 +113,7 @@ def any_server_reaches_any_trigger(net):
     dice = random.Random(1)
     with ring(net, *NAMES):
         for by in NAMES:
-            ident = i3client.identifier(dice)
+            ident = identifier(dice)
             bob = net.receiver(by, ident)
             for other in NAMES:
                 net.reaches(other, ident, bob, f"by-{by}-and-{other}")
@@ -128,7 +130,7 @@ def a_server_is_killed(net):
     """one dies without a word: the others close the ring, and its triggers come back with their clients' refresh"""
     dice = random.Random(2)
     with ring(net, *NAMES):
-        idents = [i3client.identifier(dice) for _ in range(8)]
+        idents = [identifier(dice) for _ in range(8)]
         bobs = [net.receiver("one", ident) for ident in idents]
         for ident, bob in zip(idents, bobs):
             net.reaches("two", ident, bob, "before")
@@ -152,8 +154,8 @@ def a_ring_with_a_secret(net):
     path = net.server("one").write("secret", key, 0o600)
     with ring(net, "one", "two", "three", options=["--secret", path]):
         net.up("four")  # without it
-        idents = [i3client.identifier(dice) for _ in range(6)]
-        bobs = [net.receiver("one", ident, "30") for ident in idents]
+        idents = [identifier(dice) for _ in range(6)]
+        bobs = [net.receiver("one", ident, 4) for ident in idents]
         victim = max(("two", "three"), key=lambda name: net.ask(name)["triggers"])
         net.server(victim).process.send_signal(signal.SIGKILL)
         rest = [name for name in ("one", "two", "three") if name != victim]
@@ -179,7 +181,7 @@ def garbage_and_floods(net):
     """noise on both ports changes nothing, and is counted"""
     dice = random.Random(4)
     with ring(net, "one", "two"):
-        ident = i3client.identifier(dice)
+        ident = identifier(dice)
         bob = net.receiver("two", ident)
         lines = "".join(dice.randbytes(dice.randrange(1, 200)).hex() + "\n" for _ in range(2000))
         path = net.alice.write("noise", lines)
@@ -203,7 +205,7 @@ def inside_the_daemon(net):
     try:
         net.up("two")
         wait_until(lambda: len(one.ask("i3")["nodes"]) == 1 and net.ask("two")["settled"], 20, "the two to meet")
-        ident = i3client.identifier(random.Random(5))
+        ident = identifier(random.Random(5))
         bob = net.receiver("one", ident)
         net.reaches("two", ident, bob, "by two")
         net.reaches("one", ident, bob, "by one")
@@ -213,9 +215,7 @@ def inside_the_daemon(net):
         assert metrics["i3_server.delivered"] + net.metrics("two")["i3_server.delivered"] >= 2
         assert metrics["drop.garbage"] >= 0, "the daemon's own are there too"
     finally:
-        for process in net.receivers:
-            process.end()
-        net.receivers.clear()
+        net.end_clients()
         net.server("two").process.end()
         one.down()
 
