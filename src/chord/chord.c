@@ -137,7 +137,12 @@ static void pass(struct chord *c, instant now, struct chord_message *m)
     bool is_held = false;
     if (c->nodes && (!next || chord_give(c, now, next, m)))
         is_held = held_keep(&c->held, now, m, next);
-    if (!next && !is_held)
+    if (next || is_held)
+        return;
+    /* No room to wait for what we are about to learn: round by our successor. */
+    if (c->nodes && !c->settled)
+        chord_give(c, now, node_successor(c), m);
+    else
         chord_drop(c, CHORD_DROP_NO_WAY);
 }
 
@@ -220,9 +225,9 @@ static void stabilise(struct chord *c, instant now, const struct endpoint *from,
     introduced(c, now, from, who);
     /* Who asks may be our new predecessor: told so at once, as if he had been pinged already. */
     struct node *last = node_predecessor(c), *first = node_successor(c);
-    if (first && !endpoint_equal(&first->node.at, &who->at))
-        c->asker = who->at;
     struct chord_id d = chord_distance(&c->self.id, &who->id);
+    if (first && !endpoint_equal(&first->node.at, &who->at) && chord_compare(&d, &c->asker) > 0)
+        c->asker = d;
     const struct chord_node *is =
         last && chord_compare(&last->distance, &d) >= 0 ? &last->node : who;
     chord_send_node(c, &who->at, CHORD_STABILISED, &is->id, &is->at);

@@ -64,8 +64,9 @@ struct chord {
     unsigned candidates;
 
     instant begun, tick,
-        stabilised;        /* stabilised: when a successor first told its predecessor; 0: never */
-    struct endpoint asker; /* who thinks that we are his successor; family 0: nobody so far */
+        stabilised; /* stabilised: when a successor first told its predecessor; 0: never */
+    struct chord_id
+        asker; /* distance of the nearest before us who took us for his successor; 0: nobody yet */
     unsigned ticks, rounds, backup, before, bit;
     bool settled;
     uint64_t generation;

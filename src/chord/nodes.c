@@ -260,6 +260,9 @@ void node_tick(struct chord *c, instant now)
         c->counters.lost++;
         if (changes)
             c->generation++;
+        /* Our predecessor may be new himself, and know nobody else before him. */
+        if (i == c->nodes && i > 1)
+            introduce(c, &c->node[i - 2].node, &c->node[i - 1].node);
     }
 }
 

@@ -83,12 +83,13 @@ void round_stabilised(struct chord *c, instant now)
     round_settle(c, now);
 }
 
-/* Is one being asked that would be our predecessor? */
+/* Is one being asked, and not silent yet, that would be our predecessor? */
 static bool nearer_candidate(const struct chord *c)
 {
     for (unsigned i = 0; i < c->candidates; i++)
-        if (!c->nodes ||
-            chord_compare(&c->candidate[i].distance, &c->node[c->nodes - 1].distance) > 0)
+        if (c->candidate[i].unanswered < 2 &&
+            (!c->nodes ||
+             chord_compare(&c->candidate[i].distance, &c->node[c->nodes - 1].distance) > 0))
             return true;
     return false;
 }
@@ -96,7 +97,7 @@ static bool nearer_candidate(const struct chord *c)
 /* Who asks as his successor does not count, when he is ours: he looks for predecessors. */
 static bool knows_predecessor(const struct chord *c)
 {
-    return c->nodes && endpoint_equal(&c->node[c->nodes - 1].node.at, &c->asker) &&
+    return c->nodes && chord_id_equal(&c->node[c->nodes - 1].distance, &c->asker) &&
            !nearer_candidate(c);
 }
 

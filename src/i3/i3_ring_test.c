@@ -233,6 +233,37 @@ static void limits_follow(void **state)
     i3_ring_free(r);
 }
 
+/* A server that has many triggers does not say more at once than fits. */
+static void many_triggers_follow(void **state)
+{
+    enum { MANY = 900 };
+    static struct i3_trigger t[MANY];
+    struct i3_ring *r = formed(2, 14, secret);
+    struct endpoint bob = i3_ring_client(1);
+    for (unsigned k = 0; k < MANY; k++) {
+        t[k] = drawn(r, &bob);
+        struct i3_packet insert = {
+            .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t[k].id, .option_count = 2};
+        insert.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&bob)};
+        insert.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t[k]};
+        i3_ring_send_packet(r, &bob, &r->server[k % 2].at, &insert);
+        i3_ring_run(r, 2 * MILLISECOND);
+    }
+    i3_ring_run(r, SECOND);
+    assert_int_equal(answer_challenges(r, &bob), MANY);
+    i3_ring_run(r, SECOND);
+    assert_int_equal(lost_after(r, t, MANY), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        i3_ring_add(r);
+        i3_ring_run(r, 3 * SECOND);
+        assert_int_equal(lost_after(r, t, MANY), 0);
+    }
+    i3_ring_kill(r, 1);
+    i3_ring_run(r, 4 * SECOND);
+    assert_int_equal(lost_after(r, t, MANY), 0);
+    i3_ring_free(r);
+}
+
 static void servers_come(void **state)
 {
     static struct i3_trigger t[60];
@@ -347,6 +378,7 @@ struct pair {
     struct seeded random;
     struct i3_server *server;
     struct endpoint original;
+    instant now;
 };
 
 static bool pair_says(struct pair *p, enum i3_port port, struct i3_server_out *ret)
@@ -361,7 +393,7 @@ static void pair_ring_hears(struct pair *p, const struct chord_message *m)
 {
     uint8_t bytes[128];
     size_t size = chord_message_write(m, NULL, bytes, sizeof bytes);
-    i3_server_input(p->server, SECOND, I3_PORT_RING, &p->original, bytes, size);
+    i3_server_input(p->server, p->now, I3_PORT_RING, &p->original, bytes, size);
 }
 
 #define LOW  "20000000000000000000000000000000000000a0"
@@ -379,7 +411,8 @@ static struct pair *pair_new(const char *self, const char *other)
     assert_true(chord_id_parse(self, &s.chord.self.id));
     s.chord.seed[0] = p->original;
     s.chord.seeds = 1;
-    p->server = i3_server_new(&s, SECOND);
+    p->now = SECOND;
+    p->server = i3_server_new(&s, p->now);
     /* The original is next to us on both sides, and has answered. */
     struct chord_message m = {.type = CHORD_FOUND, .node.at = p->original}, ping;
     assert_true(chord_id_parse(other, &m.node.id));
@@ -393,7 +426,10 @@ static struct pair *pair_new(const char *self, const char *other)
     pair_ring_hears(p, &m);
     m = (struct chord_message){.type = CHORD_STABILISED, .node = s.chord.self};
     pair_ring_hears(p, &m);
-    i3_server_advance(p->server, 4 * SECOND); /* in a ring of two nobody else will come */
+    /* Nobody else comes and says that he is between us. */
+    for (; p->now < 4 * SECOND; p->now += 250 * MILLISECOND)
+        i3_server_advance(p->server, p->now);
+    pair_ring_hears(p, &m);
     while (i3_server_output(p->server, &out))
         ;
     assert_true(chord_is_settled(i3_server_chord(p->server)));
@@ -408,7 +444,7 @@ static void pair_free(struct pair *p)
 
 static void hears(struct pair *p, const struct endpoint *from, const void *bytes, size_t size)
 {
-    i3_server_input(p->server, SECOND, I3_PORT_CLIENTS, from, bytes, size);
+    i3_server_input(p->server, p->now, I3_PORT_CLIENTS, from, bytes, size);
 }
 
 static void captured_translation(void **state)
@@ -518,7 +554,7 @@ static void captured_insert_over_the_ring(void **state)
     struct i3_server_out out;
     struct i3_packet got;
     struct pair *p = pair_new(LOW, HIGH);
-    i3_server_input(p->server, SECOND, I3_PORT_RING, &p->original, c1.bytes, c1.size);
+    i3_server_input(p->server, p->now, I3_PORT_RING, &p->original, c1.bytes, c1.size);
     assert_true(pair_says(p, I3_PORT_RING, &out));
     assert_true(endpoint_equal(&out.letter.to, &p->original));
     assert_int_equal(out.letter.size, c1.size);
@@ -526,7 +562,7 @@ static void captured_insert_over_the_ring(void **state)
     pair_free(p);
 
     p = pair_new(HIGH, LOW);
-    i3_server_input(p->server, SECOND, I3_PORT_RING, &p->original, c1.bytes, c1.size);
+    i3_server_input(p->server, p->now, I3_PORT_RING, &p->original, c1.bytes, c1.size);
     assert_true(pair_says(p, I3_PORT_CLIENTS, &out));
     assert_int_equal(out.letter.to.port, 0x27e2);
     assert_int_equal(i3_packet_parse(out.letter.bytes, out.letter.size, &got), I3_FINE);
@@ -543,6 +579,7 @@ int main(void)
         cmocka_unit_test(push_back_between_servers),
         cmocka_unit_test(a_server_dies),
         cmocka_unit_test(servers_come),
+        cmocka_unit_test(many_triggers_follow),
         cmocka_unit_test(limits_follow),
         cmocka_unit_test(one_dies_while_another_comes),
         cmocka_unit_test(those_who_came_have_copies),

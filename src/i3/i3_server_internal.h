@@ -22,8 +22,9 @@
 #define NAT_LIVES       (30 * SECOND)
 #define LETTERS         1024
 #define PUSHED_BACK_MAX 8
-#define WALK_MOST       256 /* triggers looked through at a time */
-#define WALK_EVERY      (10 * MILLISECOND)
+#define WALK_MOST                                                                                  \
+    128 /* triggers looked through at a time; two copies of each fit into the outbox */
+#define WALK_EVERY (10 * MILLISECOND)
 
 /* Which server is responsible for an identifier: asked by REQUEST_FOR_CACHE, told by CACHE_ADDRESS. */
 struct route {
