@@ -2,8 +2,8 @@
  *
  * An open ring trusts whoever speaks: the addresses inside the messages count, not where a datagram came from (an
  * original sends from a port of its own).  So nothing that a message claims is used before the node named in it has
- * answered a ping at that address, and no answer goes out that is much longer than its question.  FIND is answered to an
- * address of the asker's choice, as joining needs: 27 bytes for 27 bytes. */
+ * answered a ping at that address, and answers, which go to an address of the asker's choice as joining needs, are limited
+ * for each address and little longer than their questions: the README of i3/ has a table. */
 #include "chord/chord.h"
 
 #include <stdlib.h>
@@ -65,6 +65,7 @@ struct chord *chord_new(const struct chord_settings *s, instant now)
     entropy_fill(c->entropy, c->recent_key, sizeof c->recent_key);
     limit_sources_init(&c->messages, c->entropy);
     limit_sources_init(&c->newcomers, c->entropy);
+    limit_sources_init(&c->answers, c->entropy);
     outbox_init(&c->out, s->outbox, LETTERS);
     held_init(&c->held, s->held);
     return c;
@@ -177,6 +178,22 @@ bool chord_copy(struct chord *c, unsigned index, const struct chord_id *key, con
     return true;
 }
 
+/* To where the question says: not more than the nodes of one address ask for. */
+static void answer(struct chord *c, instant now, const struct endpoint *to, struct chord_message *m)
+{
+    if (limit_source_admits(&c->answers, now, &to->ip, ADDRESS_ANSWERS))
+        chord_send(c, to, m);
+    else
+        chord_drop(c, CHORD_DROP_REPLY_LIMIT);
+}
+
+static void answer_node(struct chord *c, instant now, const struct endpoint *to,
+                        enum chord_type type, const struct chord_node *is)
+{
+    struct chord_message m = {.type = (uint8_t)type, .node = *is};
+    answer(c, now, to, &m);
+}
+
 /* ---- receiving ---- */
 
 bool chord_owns(const struct chord *c, const struct chord_id *key)
@@ -198,11 +215,11 @@ static void find(struct chord *c, instant now, struct chord_message *m)
     if (endpoint_equal(&m->node.at, &c->self.at))
         return;
     if (!successor) {
-        chord_send_node(c, &m->node.at, CHORD_FOUND, &c->self.id, &c->self.at);
+        answer_node(c, now, &m->node.at, CHORD_FOUND, &c->self);
         return;
     }
     if (!chord_id_equal(&d, &zero) && chord_compare(&d, &successor->distance) <= 0) {
-        chord_send_node(c, &m->node.at, CHORD_FOUND, &successor->node.id, &successor->node.at);
+        answer_node(c, now, &m->node.at, CHORD_FOUND, &successor->node);
         return;
     }
     chord_give(c, now, node_preceding(c, now, &m->node.id), m);
@@ -230,7 +247,7 @@ static void stabilise(struct chord *c, instant now, const struct endpoint *from,
         c->asker = d;
     const struct chord_node *is =
         last && chord_compare(&last->distance, &d) >= 0 ? &last->node : who;
-    chord_send_node(c, &who->at, CHORD_STABILISED, &is->id, &is->at);
+    answer_node(c, now, &who->at, CHORD_STABILISED, is);
 }
 
 static void stabilised(struct chord *c, instant now, const struct endpoint *from,
@@ -247,23 +264,25 @@ static void stabilised(struct chord *c, instant now, const struct endpoint *from
     round_stabilised(c, now);
 }
 
-static void get_fingers(struct chord *c, const struct chord_message *m)
+/* Many times longer than the question: only to a node that we know, and that asks from where it is. */
+static void get_fingers(struct chord *c, instant now, const struct endpoint *from,
+                        const struct chord_message *m)
 {
     struct chord_message reply = {.type = CHORD_FINGERS, .node = c->self};
-    if (!node_at(c, &m->node.at)) {
+    if (!node_at(c, &m->node.at) || !ip_address_equal(&from->ip, &m->node.at.ip)) {
         chord_drop(c, CHORD_DROP_STRANGER);
         return;
     }
     for (unsigned i = 0; i < c->nodes && i < CHORD_FINGERS_MAX; i++)
         reply.finger[i] = c->node[i].node;
     reply.count = c->nodes;
-    chord_send(c, &m->node.at, &reply);
+    answer(c, now, &m->node.at, &reply);
 }
 
-static void ping(struct chord *c, const struct chord_message *m)
+static void ping(struct chord *c, instant now, const struct chord_message *m)
 {
     struct chord_message pong = {.type = CHORD_PONG, .node = c->self, .token = m->token};
-    chord_send(c, &m->node.at, &pong);
+    answer(c, now, &m->node.at, &pong);
 }
 
 static bool route(struct chord *c, instant now, struct chord_message *m, struct chord_delivery *ret)
@@ -311,10 +330,10 @@ static void gossip(struct chord *c, instant now, const struct endpoint *from,
         break;
     case CHORD_PING:
         if (!endpoint_equal(&m->node.at, &c->self.at))
-            ping(c, m);
+            ping(c, now, m);
         break;
     case CHORD_GET_FINGERS:
-        get_fingers(c, m);
+        get_fingers(c, now, from, m);
         break;
     case CHORD_FINGERS:
         chord_drop(c, CHORD_DROP_STRANGER); /* we never ask */

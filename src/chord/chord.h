@@ -8,7 +8,7 @@
  *     answer goes another way (held.c);
  *   - predecessors are asked for theirs, and a key that lies just before us goes straight back to whose it is;
  *   - until a new node knows its predecessor it is responsible for nothing;
- *   - limits: candidates and messages of a source, nodes of an address, copies of one message in a second (an open ring
+ *   - limits: candidates and messages of a source, answers to an address, nodes of an address, copies of one message in a second (an open ring
  *     has no hop limit). */
 #ifndef OCALA_CHORD_CHORD_H
 #define OCALA_CHORD_CHORD_H
@@ -33,6 +33,7 @@
     X(TOKEN, "token", "an answer to a ping that was not sent")                                     \
     X(STRANGER, "stranger", "only known nodes may ask this")                                       \
     X(SOURCE_LIMIT, "source-limit", "more messages from one source than one node sends")           \
+    X(REPLY_LIMIT, "reply-limit", "more answers than one address is sent")                         \
     X(CANDIDATES, "candidates", "more new nodes than can be looked at")                            \
     X(NODE_LIMIT, "node-limit", "more nodes at one address than are taken in")                     \
     X(CHANGED_ID, "changed-id", "a node that is known under another id")                           \

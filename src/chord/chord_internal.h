@@ -20,6 +20,7 @@
 #define CLEAN_ROUNDS      10
 #define SEED_ROUNDS       8    /* how often a seed is asked whether it knows other nodes */
 #define SOURCE_MESSAGES   400  /* a second, other than ROUTE and COPY                   */
+#define ADDRESS_ANSWERS   400  /* a second: who asks names the address                  */
 #define SOURCE_CANDIDATES 8    /* a second                                              */
 #define RECENT            1024 /* messages remembered against loops                     */
 #define RECENT_COPIES     32   /* the same one, in a second                             */
@@ -73,7 +74,7 @@ struct chord {
 
     uint8_t recent_key[16];
     struct recent recent[RECENT];
-    struct limit_sources messages, newcomers;
+    struct limit_sources messages, newcomers, answers;
     struct outbox out;
     struct held_messages held;
     struct chord_counters counters;

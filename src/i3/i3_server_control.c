@@ -65,6 +65,9 @@ static void answer(struct i3_server *s, struct passage *p, enum i3_option_type t
         return;
     reply.option[0].type = (uint8_t)type;
     reply.option[0].trigger = *t;
+    if (type != I3_ACK && p->told_cache)
+        is_long = false;
+    p->told_cache |= is_long;
     if (is_long)
         i3_cache_option(s, &t->id, &p->reply, &reply.option[reply.option_count++]);
     s->counters.challenged += type == I3_CHALLENGE;
@@ -237,8 +240,9 @@ static void tell_cache(struct i3_server *s, struct passage *p)
 {
     struct i3_packet reply = {.flags = I3_OPTIONS, .option_count = 1};
     bool is_long;
-    if (!p->reply.ip.family || !i3_may_reply(s, p, &is_long))
+    if (!p->reply.ip.family || p->told_cache || !i3_may_reply(s, p, &is_long))
         return;
+    p->told_cache = true;
     i3_cache_option(s, p->packet->stack, &p->reply, &reply.option[0]);
     if (is_long || p->size >= 80)
         i3_send(s, &p->reply, &reply);

@@ -81,6 +81,7 @@ struct passage {
     size_t size;           /* of the datagram                                             */
     struct endpoint reply; /* family 0: nobody wants a reply                              */
     bool natted;           /* the client's own idea of its address is wrong               */
+    bool told_cache;       /* it was answered who is responsible: once is enough          */
     unsigned sends, steps, looks;
     const struct i3_kept
         *pushed_back[PUSHED_BACK_MAX]; /* to be removed when the packet is through */
