@@ -140,7 +140,7 @@ static void step(struct scene *x, uint8_t what, const uint8_t *bytes, size_t siz
         if (first & 1)
             c->tunnel_suspect(x->o, x->now, n);
         else
-            c->tunnel_use(x->o, x->now, n, (enum overlay_use)(first % (OVERLAY_SILENT + 1)));
+            c->tunnel_use(x->o, x->now, n, (enum overlay_use)((first >> 1) % (OVERLAY_SILENT + 1)));
         break;
     case MOVES:
         from.remote.port = first;

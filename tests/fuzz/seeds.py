@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of the fuzz targets: small inputs that reach every part of a parser.
 
-Run it after adding seeds; the files are committed, so that the tests need no Python.
+Run it after adding seeds, or after changing what they are made of (`examples/`, `tests/vectors/`); the files are committed, so
+that the tests need no Python.  With --check it writes nothing and says which files are not what it would write.
 """
 import json
 import pathlib
 import struct
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEEDS = {}
@@ -602,6 +604,10 @@ def ron():
     seed("ron", "wrong-way", b"\1" + do(by_hop, struct.pack(">I", number("gamma")) + probe) + do(by_hop, bytes(4) + probe))
     rows = do(says, row(5, ("beta", 1000, 0x80), ("delta", 2000, 0x85)), 1) + do(says, row(4, ("beta", 0xFFFFFF, 0)), 1)
     seed("ron", "rows", b"\1" + rows + do(use, b"\1") + do(time, b"\x10") * 8 + do(use, b"\2", 1))
+    quiet, dead = do(use, b"\4"), b"\x18" + struct.pack(">I", number("gamma"))
+    seed("ron", "silence", b"\1" + rows + quiet + do(time, b"\2") + quiet * 3 + do(says, b"\x19") + do(time, b"\4") * 3 + do(use, b"\6"))
+    seed("ron", "dead", b"\0" + rows + do(by_hop, struct.pack(">I", number("gamma")) + b"\x18" + bytes(4)) + do(says, dead)
+         + do(says, b"\x19\0") + do(says, dead[:4]) + do(by_hop, struct.pack(">I", number("beta")) + dead) + do(time, b"\4") * 3)
     place = bytes([10, 0, 0, 9]) + struct.pack(">H", 7400)
     news = b"\x15\x03" + member("epsilon", 2, 1, place) + member("zeta", 4, 9, bytes(15) + b"\1\x1c\xe8") + member("eta", 1)
     seed("ron", "members", b"\0" + do(says, news) + do(time, b"\xff") * 6 + do(says, b"\x16" + struct.pack(">I", number("zeta")), 2)
@@ -655,9 +661,23 @@ def i3_client():
         seed("i3_client", f"options-{how}", bytes([how]) + linked + do(arrives, 0, data) + do(time, 30) + do(trouble, 2))
 
 
+def check():
+    """Is the corpus what main() writes, and nothing else?  0, or 1."""
+    made = {HERE / "corpus" / target / name: data for target, files in SEEDS.items() for name, data in files.items()}
+    stored = {path: path.read_bytes() for path in (HERE / "corpus").rglob("*") if path.is_file()}
+    wrong = sorted(path for path in made.keys() | stored.keys() if made.get(path) != stored.get(path))
+    for path in wrong:
+        print(path.relative_to(HERE), "differs" if path in made and path in stored else "is missing" if path in made
+              else "is made by no seed")
+    print(f"{len(made)} seeds: {len(wrong)} complaints" + (": run tests/fuzz/seeds.py, or add a seed to it" if wrong else ""))
+    return 1 if wrong else 0
+
+
 def main():
     for make in (chord, config, control, dns, forward, handle, helper, i3, i3_client, ip, mtu, noise, path, pem, recipe, record, resolvconf, ron, vnet):
         make()
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check())
     for target, files in SEEDS.items():
         folder = HERE / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)
