@@ -23,6 +23,9 @@ static bool seed_parse(const char *text, size_t length, struct i3_seed *ret)
         return false;
     memcpy(one, text, length);
     one[length] = '\0';
+    /* Without brackets nobody can tell where an IPv6 address ends and its port begins. */
+    if (*one != '[' && strchr(one, ':') != strrchr(one, ':'))
+        return false;
     if (!overlay_place_parse(one, &place) || place.endpoint.scope)
         return false;
     *ret = (struct i3_seed){.at = place.endpoint};

@@ -529,8 +529,8 @@ static void seeds(void **state)
     assert_int_equal(seed[3].at.port, 7);
     assert_string_equal(seed[1].name, "server.example.org");
     assert_int_equal(seed[1].at.port, 99);
-    static const char *const bad[] = {"",       " , ",    "[fe80::1%3]:1", "192.0.2.1:0",
-                                      "a b..c", "1.2.3:4"};
+    static const char *const bad[] = {
+        "", " , ", "[fe80::1%3]:1", "2001:db8::1:5610", "192.0.2.1:0", "a b..c", "1.2.3:4"};
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(i3_seeds_parse(bad[i], seed, &count, &reason));
     /* A name is looked up, and again when it has no address. */
