@@ -77,8 +77,8 @@ def six_only():
     """servers and hosts that have no IPv4 at all: curl and ping; `ocala i3` and explain show the addresses in brackets"""
     with network(6, 6, 6) as net:
         meet(net)
-        said = about(net.alpha)
-        assert "this host is [fd01::1]:7400" in said and "near: [fd01::1" in said, said
+        assert "this host is [fd01::1]:7400" in about(net.alpha), about(net.alpha)
+        wait_until(lambda: "near: [fd01::1" in about(net.alpha), 30, lambda: about(net.alpha))
         assert "]:5610" in tunnel_text(net.alpha, NAME), tunnel_text(net.alpha, NAME)
         server = net.servers["s1"]
         shown = server.run([program("ocala"), "--socket", server.file("i3-control"), "i3"], check=True).stdout
