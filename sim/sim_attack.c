@@ -120,7 +120,7 @@ static void forge(struct sim_attack *a, const struct prey *p)
         send(a, &p->to, &p->from, bytes, ERROR_SIZE);
         return;
     }
-    if (!clear_open_read(p->bytes, p->size, &m))
+    if (!path_clear_open_read(p->bytes, p->size, &m))
         return;
     crypto_sha256(m.noise, m.noise_size, bytes + 64);
     memcpy(id, bytes + 64, HANDSHAKE_ID);

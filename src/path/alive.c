@@ -34,7 +34,7 @@ static bool needed(const struct path *p)
 
 /* ---- events ---- */
 
-void alive_heard(struct path_engine *e, instant now, struct path *p)
+void path_alive_heard(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
     w->unanswered_since = 0;
@@ -42,7 +42,7 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
     if (w->confirm) {
         free(w->confirm);
         w->confirm = NULL;
-        if (session_data_used(p) > p->since)
+        if (path_session_data_used(p) > p->since)
             path_mtu_use(e, now, p);
     }
     if (!p->confirmed_at)
@@ -53,11 +53,11 @@ void alive_heard(struct path_engine *e, instant now, struct path *p)
 
 void path_active(struct path_engine *e, instant now, uint32_t slot)
 {
-    struct path *p = slot_path(e, slot);
-    if (p && p->silent && session_heard(p) >= path_work(p)->unanswered_since)
+    struct path *p = path_slot_path(e, slot);
+    if (p && p->silent && path_session_heard(p) >= path_work(p)->unanswered_since)
         path_heard_again(e, now, p);
     else if (p && p->silent)
-        session_watch(p); /* a worker sent on it that had not heard of the silence */
+        path_session_watch(p); /* a worker sent on it that had not heard of the silence */
     if (!p || p->state != PATH_STATE_UP)
         return;
     heap_set(&e->timers, &p->timer,
@@ -67,17 +67,17 @@ void path_active(struct path_engine *e, instant now, uint32_t slot)
 
 bool path_wake(struct path_engine *e, instant now, uint32_t slot)
 {
-    struct path *p = slot_path(e, slot);
+    struct path *p = path_slot_path(e, slot);
     if (!p || p->state == PATH_STATE_OPENING || !p->fwd)
         return false;
-    session_wake(e, p);
+    path_session_wake(e, p);
     path_active(e, now, slot);
     return true;
 }
 
 void path_moved(struct path_engine *e, instant now, uint32_t slot, const struct arrival *from)
 {
-    struct path *p = slot_path(e, slot);
+    struct path *p = path_slot_path(e, slot);
     if (p)
         path_move_seen(e, now, p, from);
 }
@@ -86,7 +86,7 @@ void path_moved(struct path_engine *e, instant now, uint32_t slot, const struct 
 
 static void tunnel_suspect(struct path_engine *e, const struct path *p)
 {
-    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_SUSPECT);
+    struct path_out *o = path_out_add(e, PATH_OUT_TUNNEL_SUSPECT);
     o->instance = p->instance;
     o->tunnel = p->first->tunnel;
 }
@@ -113,9 +113,9 @@ static void opening_again(struct path_engine *e, instant now, struct path *p)
     struct opening *o = p->opening;
     bool unanswered = p->one_hop && o->sent;
     if (p->one_hop)
-        link_repeat(e, now, p);
+        path_link_repeat(e, now, p);
     else
-        open_over_link(e, now, p);
+        path_open_over_link(e, now, p);
     if (unanswered) /* the neighbour may be elsewhere: another recipe sends OPEN there at once */
         tunnel_suspect(e, p);
     if (o->next <= now)
@@ -136,7 +136,7 @@ static void tick_opening(struct path_engine *e, instant now, struct path *p)
     }
     if (now >= p->opening->next)
         opening_again(e, now, p);
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
 }
 
 /* Sent but nothing heard: probes, then lost.  True: the path is gone. */
@@ -144,7 +144,7 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
 {
     struct work *w = path_work(p);
     const struct config_timers *t = &e->config->timers;
-    instant heard = session_heard(p), sent = session_sent(p);
+    instant heard = path_session_heard(p), sent = path_session_sent(p);
 
     if (w->unanswered_since && heard >= w->unanswered_since) {
         w->unanswered_since = 0;
@@ -159,7 +159,7 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
         *due = earlier(*due, probe_at);
         return false;
     }
-    neighbour_silent(e, now, p->first);
+    path_neighbour_silent(e, now, p->first);
     if (w->probes >= PROBES_BEFORE_LOST) {
         char reason[128];
         snprintf(reason, sizeof reason, "nothing heard for %.1f s",
@@ -172,10 +172,10 @@ static bool tick_liveness(struct path_engine *e, instant now, struct path *p, in
     /* Perhaps it is only that the gateway does not know where we are now: a sealed record of the
      * link tells it. */
     if (w->probes++ && !p->one_hop && p->first->link)
-        control_hello(e, now, p->first->link);
+        path_control_hello(e, now, p->first->link);
     w->probe_next = now + t->retry;
     w->probe_sent = 0;
-    control_probe(e, now, p);
+    path_control_probe(e, now, p);
     *due = earlier(*due, w->probe_next);
     return false;
 }
@@ -185,7 +185,7 @@ static void tick_quiet(struct path_engine *e, instant now, struct path *p, insta
 {
     struct work *w = path_work(p);
     instant pause = tick_spacing(e) / 2, heard, sent;
-    session_data_last(p, &heard, &sent);
+    path_session_data_last(p, &heard, &sent);
     if (sent <= heard) {
         w->data_unanswered = 0;
         return;
@@ -193,7 +193,7 @@ static void tick_quiet(struct path_engine *e, instant now, struct path *p, insta
     if (!w->data_unanswered || heard >= w->data_unanswered)
         w->data_unanswered = sent;
     else if (now - w->data_unanswered >= pause)
-        neighbour_quiet(e, now, p->first, pause);
+        path_neighbour_quiet(e, now, p->first, pause);
     *due =
         earlier(*due, w->data_unanswered + pause > now ? w->data_unanswered + pause : now + pause);
 }
@@ -204,7 +204,7 @@ static void tick_old_keys(struct path_engine *e, instant now, struct path *p, in
     if (w->old_keys_until && w->done_waits)
         return; /* the responder may still send under them */
     if (w->old_keys_until && now >= w->old_keys_until) {
-        session_drop_old(e, p);
+        path_session_drop_old(e, p);
         w->old_keys_until = 0;
     }
     if (w->old_keys_until)
@@ -222,11 +222,11 @@ static instant keys_age(const struct path_engine *e, const struct path *p)
 static void rekey_step(struct path_engine *e, instant now, struct path *p)
 {
     if (!p->initiator)
-        rekey_ask(e, now, p);
+        path_rekey_ask(e, now, p);
     else if (path_work(p)->done_waits)
-        rekey_done(e, now, p);
+        path_rekey_done(e, now, p);
     else
-        rekey_begin(e, now, p);
+        path_rekey_begin(e, now, p);
 }
 
 /* True: the path is gone. */
@@ -237,9 +237,9 @@ static bool tick_keys(struct path_engine *e, instant now, struct path *p, instan
     tick_old_keys(e, now, p, due);
     if (p->parked || w->confirm || w->next)
         return false;
-    bool used = session_data_used(p) > p->keys_since;
+    bool used = path_session_data_used(p) > p->keys_since;
     bool aged = used && now - p->keys_since >= keys_age(e, p);
-    bool spent = session_counter(p) >= RECORD_REKEY_AT;
+    bool spent = path_session_counter(p) >= RECORD_REKEY_AT;
     if (w->rekey_since && now - w->rekey_since >= patience) {
         path_lost(e, now, p, "the keys are too old, and the other end does not replace them");
         return true;
@@ -256,14 +256,14 @@ static bool tick_keys(struct path_engine *e, instant now, struct path *p, instan
 
 static void tick_keepalive(struct path_engine *e, instant now, struct path *p, instant *due)
 {
-    const struct recipe *r = neighbour_recipe(p->first);
-    instant keepalive = e->config->timers.keepalive, sent = session_sent(p);
+    const struct recipe *r = path_neighbour_recipe(p->first);
+    instant keepalive = e->config->timers.keepalive, sent = path_session_sent(p);
     if (r && r->keepalive)
         keepalive = earlier(r->keepalive, keepalive);
     instant pause = p->initiator ? keepalive : keepalive + keepalive / 2;
     if (now - sent >= pause) {
         path_work(p)->probe_sent = 0;
-        control_probe(e, now, p); /* its answer keeps the other direction open */
+        path_control_probe(e, now, p); /* its answer keeps the other direction open */
         sent = now;
         *due = earlier(*due, now + tick_spacing(e));
     }
@@ -274,7 +274,7 @@ static void tick_keepalive(struct path_engine *e, instant now, struct path *p, i
 static bool tick_idle(struct path_engine *e, instant now, struct path *p, instant *due)
 {
     const struct config_timers *t = &e->config->timers;
-    instant used = session_data_used(p);
+    instant used = path_session_data_used(p);
     bool link_in_use = p->one_hop && needed(p);
 
     if (link_in_use)
@@ -289,7 +289,7 @@ static bool tick_idle(struct path_engine *e, instant now, struct path *p, instan
         tick_keepalive(e, now, p, due);
     if (now - used < t->park)
         *due = earlier(*due, used + t->park);
-    else if (!p->first->wanted && session_park(e, p) && !session_parked_settle(e, p))
+    else if (!p->first->wanted && path_session_park(e, p) && !path_session_parked_settle(e, p))
         *due = earlier(*due, now + SETTLE_PAUSE);
     return false;
 }
@@ -300,7 +300,7 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
     instant due = INSTANT_NEVER;
 
     if (p->parking)
-        session_parked_settle(e, p);
+        path_session_parked_settle(e, p);
     if (w->confirm) {
         if (now >= w->confirm_next)
             path_confirm_again(e, now, p);
@@ -315,17 +315,17 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
         return;
     if (p->parking)
         due = earlier(due, now + SETTLE_PAUSE);
-    instant used = session_data_used(p), busy = 2 * e->config->timers.probe;
+    instant used = path_session_data_used(p), busy = 2 * e->config->timers.probe;
     if (now - used >= busy && !p->parked) {
-        session_watch(p);
-        used = session_data_used(p); /* a record that went just before nobody will tell of */
+        path_session_watch(p);
+        used = path_session_data_used(p); /* a record that went just before nobody will tell of */
     }
     if (now - used < busy) {
         due = earlier(due, now + tick_spacing(e)); /* in use: look again soon */
-        neighbour_used(e, p->first);
+        path_neighbour_used(e, p->first);
         tick_quiet(e, now, p, &due);
     } else {
-        neighbour_idle(e, now, p->first);
+        path_neighbour_idle(e, now, p->first);
     }
     path_rest(p);
     heap_set(&e->timers, &p->timer, due);
@@ -334,7 +334,7 @@ static void tick_up(struct path_engine *e, instant now, struct path *p)
 static void tick_draining(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
-    instant heard = session_heard(p), due = p->drain_until;
+    instant heard = path_session_heard(p), due = p->drain_until;
     if (p->lost && now >= p->drain_until) {
         path_free(e, p);
         return;
@@ -347,7 +347,7 @@ static void tick_draining(struct path_engine *e, instant now, struct path *p)
             return;
         }
         if (!p->peer->current) { /* the peer still sends on it, and we have no other */
-            stand_promote(e, now, p);
+            path_stand_promote(e, now, p);
             return;
         }
         due = heard + DRAIN_TIME / 3;
@@ -357,7 +357,7 @@ static void tick_draining(struct path_engine *e, instant now, struct path *p)
     heap_set(&e->timers, &p->timer, due);
 }
 
-void alive_tick(struct path_engine *e, instant now, struct path *p)
+void path_alive_tick(struct path_engine *e, instant now, struct path *p)
 {
     if (p->state == PATH_STATE_OPENING)
         tick_opening(e, now, p);
@@ -368,7 +368,7 @@ void alive_tick(struct path_engine *e, instant now, struct path *p)
 }
 
 /* Something happened to the path: its next tick may have to come earlier. */
-void alive_schedule(struct path_engine *e, instant now, struct path *p)
+void path_alive_schedule(struct path_engine *e, instant now, struct path *p)
 {
     instant due = p->timer.place ? p->timer.due : INSTANT_NEVER;
     if (p->state == PATH_STATE_OPENING && p->opening)

@@ -34,24 +34,24 @@ static bool send_record(struct path_engine *e, instant now, struct path *p,
     struct packet *packet = packet_take(e->pool);
     bool ok = seal(e, now, p, recipe, bytes, size, flags, packet, &f);
     if (ok)
-        out_forward(e, &f);
+        path_out_forward(e, &f);
     packet_give_back(packet);
     return ok;
 }
 
-void control_send(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
-                  size_t size)
+void path_control_send(struct path_engine *e, instant now, struct path *p, const uint8_t *bytes,
+                       size_t size)
 {
-    control_send_by(e, now, p, NULL, bytes, size);
+    path_control_send_by(e, now, p, NULL, bytes, size);
 }
 
-void control_send_by(struct path_engine *e, instant now, struct path *p,
-                     const struct recipe *recipe, const uint8_t *bytes, size_t size)
+void path_control_send_by(struct path_engine *e, instant now, struct path *p,
+                          const struct recipe *recipe, const uint8_t *bytes, size_t size)
 {
     if (!p->fwd || size > CONTROL_MAX)
         return;
-    session_wake(e, p);
-    uint16_t own = neighbour_record_mtu(p->first);
+    path_session_wake(e, p);
+    uint16_t own = path_neighbour_record_mtu(p->first);
     size_t room = (own < p->record_mtu ? own : p->record_mtu) - RECORD_OVERHEAD, at = 0;
     do {
         size_t piece = size - at < room ? size - at : room;
@@ -61,17 +61,17 @@ void control_send_by(struct path_engine *e, instant now, struct path *p,
         at += piece;
     } while (at < size);
     p->control_sent = now;
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
     if (size > SURE_TO_FIT)
         path_mtu_use(e, now, p);
 }
 
-void control_hello(struct path_engine *e, instant now, struct path *p)
+void path_control_hello(struct path_engine *e, instant now, struct path *p)
 {
-    control_send(e, now, p, NULL, 0);
+    path_control_send(e, now, p, NULL, 0);
 }
 
-void control_probe(struct path_engine *e, instant now, struct path *p)
+void path_control_probe(struct path_engine *e, instant now, struct path *p)
 {
     uint8_t message[5];
     struct writer w = writer_over(message, sizeof message);
@@ -81,11 +81,11 @@ void control_probe(struct path_engine *e, instant now, struct path *p)
     }
     write_u8(&w, MESSAGE_PROBE);
     write_u32(&w, p->probe_number);
-    control_send(e, now, p, message, sizeof message);
+    path_control_send(e, now, p, message, sizeof message);
 }
 
-void control_probe_sized(struct path_engine *e, instant now, struct path *p, uint32_t number,
-                         uint16_t record_size)
+void path_control_probe_sized(struct path_engine *e, instant now, struct path *p, uint32_t number,
+                              uint16_t record_size)
 {
     size_t size = record_size - RECORD_OVERHEAD;
     struct writer w = writer_over(e->scratch, sizeof e->scratch);
@@ -96,8 +96,8 @@ void control_probe_sized(struct path_engine *e, instant now, struct path *p, uin
         p->control_sent = now;
 }
 
-void control_ask_at(struct path_engine *e, instant now, struct path *p, const struct arrival *at,
-                    uint32_t number)
+void path_control_ask_at(struct path_engine *e, instant now, struct path *p,
+                         const struct arrival *at, uint32_t number)
 {
     struct recipe bare; /* the module puts around it what an answer needs */
     struct forward_out f = {0};
@@ -105,18 +105,18 @@ void control_ask_at(struct path_engine *e, instant now, struct path *p, const st
     struct writer w = writer_over(message, sizeof message);
     write_u8(&w, MESSAGE_PROBE);
     write_u32(&w, number);
-    session_wake(e, p);
+    path_session_wake(e, p);
     recipe_begin(&bare);
     if (!recipe_add_send(&bare, at->socket, NULL, &at->remote, 0))
         return;
     struct packet *packet = packet_take(e->pool);
     if (seal(e, now, p, &bare, message, sizeof message, 0, packet, &f)) {
-        struct path_out *o = out_add(e, PATH_OUT_ANSWER);
+        struct path_out *o = path_out_add(e, PATH_OUT_ANSWER);
         o->instance = p->instance;
         o->from = *at;
-        out_bytes(e, packet->data, packet->size);
+        path_out_bytes(e, packet->data, packet->size);
         p->control_sent = now;
-        alive_schedule(e, now, p);
+        path_alive_schedule(e, now, p);
     }
     packet_give_back(packet);
 }
@@ -130,7 +130,7 @@ static void probe_received(struct path_engine *e, instant now, struct path *p, s
     if (r->failed)
         drop_count(&e->drops, DROP_BAD_MESSAGE);
     else
-        control_send(e, now, p, message, sizeof message);
+        path_control_send(e, now, p, message, sizeof message);
 }
 
 static void probe_reply_received(struct path_engine *e, instant now, struct path *p,
@@ -146,7 +146,7 @@ static void probe_reply_received(struct path_engine *e, instant now, struct path
     w->probe_sent = 0;
     if (w->ping_waits) {
         w->ping_waits = false;
-        struct path_out *o = out_add(e, PATH_OUT_PONG);
+        struct path_out *o = path_out_add(e, PATH_OUT_PONG);
         o->cookie = w->ping_cookie;
         o->path = p->slot;
         o->rtt = p->rtt;
@@ -155,13 +155,13 @@ static void probe_reply_received(struct path_engine *e, instant now, struct path
 
 void path_ping(struct path_engine *e, instant now, uint32_t slot, uint64_t cookie)
 {
-    struct path *p = slot_path(e, slot);
+    struct path *p = path_slot_path(e, slot);
     if (!p || p->state != PATH_STATE_UP)
         return;
     path_work(p)->ping_cookie = cookie;
     path_work(p)->ping_waits = true;
     path_work(p)->probe_sent = 0;
-    control_probe(e, now, p);
+    path_control_probe(e, now, p);
 }
 
 static void close_received(struct path_engine *e, instant now, struct path *p, struct reader *r)
@@ -182,12 +182,12 @@ static void close_received(struct path_engine *e, instant now, struct path *p, s
 static void module_received(struct path_engine *e, struct path *p, const struct arrival *from,
                             struct reader *r)
 {
-    struct path_out *o = out_add(e, PATH_OUT_LINK_MESSAGE);
+    struct path_out *o = path_out_add(e, PATH_OUT_LINK_MESSAGE);
     o->instance = p->instance;
     o->tunnel = p->first->tunnel;
     o->from = *from;
     size_t size = reader_left(r);
-    out_bytes(e, read_bytes(r, size), size);
+    path_out_bytes(e, read_bytes(r, size), size);
 }
 
 /* Messages that make sense between neighbours only. */
@@ -197,28 +197,28 @@ static void link_message(struct path_engine *e, instant now, struct path *p,
     uint32_t label;
     switch (type) {
     case MESSAGE_OPEN:
-        open_receive(e, now, p, r);
+        path_open_receive(e, now, p, r);
         return;
     case MESSAGE_ACCEPT:
-        open_accept_receive(e, now, p, r);
+        path_open_accept_receive(e, now, p, r);
         return;
     case MESSAGE_CONFIRM:
-        open_confirm_receive(e, now, p, r);
+        path_open_confirm_receive(e, now, p, r);
         return;
     case MESSAGE_REFUSE:
-        open_refuse_receive(e, now, p, r);
+        path_open_refuse_receive(e, now, p, r);
         return;
     case MESSAGE_RELEASE:
         label = read_u32(r);
-        transit_label_release(e, now, p->first, label);
+        path_transit_label_release(e, now, p->first, label);
         return;
     case MESSAGE_ERROR:
         label = read_u32(r);
-        transit_label_error(e, now, p->first, label);
+        path_transit_label_error(e, now, p->first, label);
         return;
     case MESSAGE_MTU:
         label = read_u32(r);
-        transit_label_mtu(e, now, p->first, label, read_u16(r));
+        path_transit_label_mtu(e, now, p->first, label, read_u16(r));
         return;
     case MESSAGE_MODULE:
         module_received(e, p, from, r);
@@ -235,7 +235,7 @@ static void message(struct path_engine *e, instant now, struct path *p, const st
     if (size == 0)
         return;
     uint8_t type = read_u8(&r);
-    if (!rate_admits(&path_work(p)->messages, now, MESSAGES_PER_LINK)) {
+    if (!path_rate_admits(&path_work(p)->messages, now, MESSAGES_PER_LINK)) {
         drop_count(&e->drops, DROP_RATE_LIMITED);
         return;
     }
@@ -250,16 +250,16 @@ static void message(struct path_engine *e, instant now, struct path *p, const st
         close_received(e, now, p, &r);
         return;
     case MESSAGE_REKEY:
-        rekey_receive(e, now, p, &r);
+        path_rekey_receive(e, now, p, &r);
         return;
     case MESSAGE_REKEY_REPLY:
-        rekey_reply(e, now, p, &r);
+        path_rekey_reply(e, now, p, &r);
         return;
     case MESSAGE_REKEY_ASK:
-        rekey_asked(e, now, p);
+        path_rekey_asked(e, now, p);
         return;
     case MESSAGE_REKEY_DONE:
-        return; /* the record itself was the news: rekey_seen() */
+        return; /* the record itself was the news: path_rekey_seen() */
     default:
         if (p->one_hop)
             link_message(e, now, p, from, type, &r);
@@ -304,7 +304,7 @@ static bool whole(struct path_engine *e, struct path *p, const struct record_hea
 static void note_arrival(struct path_engine *e, instant now, struct path *p,
                          const struct arrival *from, uint8_t epoch, bool highest)
 {
-    const struct recipe *r = neighbour_recipe(p->first);
+    const struct recipe *r = path_neighbour_recipe(p->first);
     bool newest = highest && (epoch == p->keys.epoch ||
                               (path_work(p)->next && epoch == path_work(p)->next->epoch));
     if (!p->one_hop || !newest || !r || !r->from.ip.family)
@@ -318,12 +318,12 @@ static void note_arrival(struct path_engine *e, instant now, struct path *p,
 static struct path *path_of_label(struct path_engine *e, const struct arrival *from,
                                   const uint8_t *record, size_t size, const struct record_header *h)
 {
-    struct path *p = slot_find(e, h->label & ~(uint32_t)0xF, SLOT_PATH);
+    struct path *p = path_slot_find(e, h->label & ~(uint32_t)0xF, SLOT_PATH);
     if (p && p->fwd)
         return p;
-    struct half *half = slot_find(e, h->label & ~(uint32_t)0xF, SLOT_HALF);
+    struct half *half = path_slot_find(e, h->label & ~(uint32_t)0xF, SLOT_HALF);
     if (half)
-        half_stash(e, half, from, record, size);
+        path_half_stash(e, half, from, record, size);
     else
         drop_count(&e->drops, DROP_UNKNOWN_LABEL);
     return NULL;
@@ -353,14 +353,14 @@ static bool opened(struct path_engine *e, instant now, struct path *p, const str
     atomic_fetch_add_explicit(&l->bytes_in, size, memory_order_relaxed);
     atomic_store_explicit(&l->heard, now, memory_order_relaxed);
     note_arrival(e, now, p, from, h->epoch, !any || h->counter > before);
-    rekey_seen(e, now, p, h->epoch);
-    alive_heard(e, now, p);
+    path_rekey_seen(e, now, p, h->epoch);
+    path_alive_heard(e, now, p);
     return true;
 }
 
 /* A path is freed by its timer alone: it outlives whatever the message does. */
-void control_record(struct path_engine *e, instant now, const struct arrival *from,
-                    const uint8_t *bytes, size_t size)
+void path_control_record(struct path_engine *e, instant now, const struct arrival *from,
+                         const uint8_t *bytes, size_t size)
 {
     struct record_header h;
     size_t plain_size;
@@ -373,8 +373,8 @@ void control_record(struct path_engine *e, instant now, const struct arrival *fr
     struct path *p = path_of_label(e, from, bytes, size, &h);
     if (!p)
         return;
-    session_wake(e,
-                 p); /* anybody can cause this: the next tick, which is set below, parks it again */
+    path_session_wake(
+        e, p); /* anybody can cause this: the next tick, which is set below, parks it again */
     if (opened(e, now, p, from, bytes, size, &h, &plain_size) &&
         whole(e, p, &h, e->scratch + RECORD_HEADER, plain_size, &text, &plain_size)) {
         uint8_t copy[CONTROL_MAX];
@@ -387,5 +387,5 @@ void control_record(struct path_engine *e, instant now, const struct arrival *fr
             drop_count(&e->drops, DROP_OVERSIZED);
         }
     }
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
 }

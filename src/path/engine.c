@@ -19,10 +19,10 @@ static void instance_init(struct instance *in, const struct config_overlay *c,
     in->config = c;
     crypto_ed25519_to_x25519_secret(keys->seed, in->secret_key);
     crypto_x25519_public(in->secret_key, in->public_key);
-    instance_set_secrets(in, keys->secret, keys->secret_count);
+    path_instance_set_secrets(in, keys->secret, keys->secret_count);
 }
 
-void instance_set_secrets(struct instance *in, const uint8_t (*secret)[32], unsigned count)
+void path_instance_set_secrets(struct instance *in, const uint8_t (*secret)[32], unsigned count)
 {
     in->psk_count = count ? count : 1;
     in->secret = count > 0;
@@ -59,11 +59,11 @@ struct path_engine *path_engine_new(const struct path_settings *s, instant now)
     e->out_last = &e->out_first;
     entropy_fill(e->entropy, e->cookie_secret, sizeof e->cookie_secret);
     e->cookie_since = now;
-    load_init(e);
-    names_init(e); /* with the secret that load_init() draws */
-    neighbours_init(e);
-    paths_init(e);
-    trust_load(e, s->known, s->known_size);
+    path_load_init(e);
+    path_names_init(e); /* with the secret that path_load_init() draws */
+    path_neighbours_init(e);
+    path_table_init(e);
+    path_trust_load(e, s->known, s->known_size);
     return e;
 }
 
@@ -82,14 +82,14 @@ void path_engine_free(struct path_engine *e)
         return;
     struct half *h, *h_next;
     HASH_ITER(hh, e->halves, h, h_next)
-    half_free(e, h);
+    path_half_free(e, h);
     struct transit *t, *t_next;
     HASH_ITER(hh, e->transits, t, t_next)
-    transit_free(e, t);
+    path_transit_free(e, t);
     for (uint32_t i = 0; i < e->slot_range; i++)
-        if (slot_path(e, i))
-            path_free(e, slot_path(e, i));
-    neighbours_release_wanted(e);
+        if (path_slot_path(e, i))
+            path_free(e, path_slot_path(e, i));
+    path_neighbours_release_wanted(e);
     require(!e->tunnels.count && !e->peers && !e->slots_used);
     while (e->out_first) {
         struct out_node *n = e->out_first;
@@ -97,8 +97,8 @@ void path_engine_free(struct path_engine *e)
         out_free(n);
     }
     out_free(e->out_given);
-    trust_free(e);
-    neighbours_done(e);
+    path_trust_free(e);
+    path_neighbours_done(e);
     require(!e->names.count);
     hash_done(&e->names);
     hash_done(&e->by_id);
@@ -128,7 +128,7 @@ static bool slots_grow(struct path_engine *e)
     return true;
 }
 
-uint32_t slot_take(struct path_engine *e, enum slot_kind kind, void *object)
+uint32_t path_slot_take(struct path_engine *e, enum slot_kind kind, void *object)
 {
     if (e->slots_used >= e->slot_range / 4 * 3 && !slots_grow(e))
         return 0; /* drawing would begin to take long */
@@ -146,30 +146,30 @@ uint32_t slot_take(struct path_engine *e, enum slot_kind kind, void *object)
     return i;
 }
 
-void slot_free(struct path_engine *e, uint32_t slot)
+void path_slot_free(struct path_engine *e, uint32_t slot)
 {
     e->slot[slot].kind = SLOT_FREE;
     e->slot[slot].object = NULL;
     e->slots_used--;
 }
 
-void slot_change(struct path_engine *e, uint32_t slot, enum slot_kind kind, void *object)
+void path_slot_change(struct path_engine *e, uint32_t slot, enum slot_kind kind, void *object)
 {
     e->slot[slot].kind = (uint8_t)kind;
     e->slot[slot].object = object;
 }
 
-uint32_t slot_label(const struct path_engine *e, uint32_t slot)
+uint32_t path_slot_label(const struct path_engine *e, uint32_t slot)
 {
     return LABEL(slot, e->slot[slot].generation, 0);
 }
 
-struct path *slot_path(const struct path_engine *e, uint32_t slot)
+struct path *path_slot_path(const struct path_engine *e, uint32_t slot)
 {
     return slot < e->slot_range && e->slot[slot].kind == SLOT_PATH ? e->slot[slot].object : NULL;
 }
 
-void *slot_find(const struct path_engine *e, uint32_t label, enum slot_kind kind)
+void *path_slot_find(const struct path_engine *e, uint32_t label, enum slot_kind kind)
 {
     uint32_t i = LABEL_SLOT(label);
     if (i >= e->slot_range || e->slot[i].kind != kind ||
@@ -180,7 +180,7 @@ void *slot_find(const struct path_engine *e, uint32_t label, enum slot_kind kind
 
 /* ---- outputs ---- */
 
-struct path_out *out_add(struct path_engine *e, enum path_out_kind kind)
+struct path_out *path_out_add(struct path_engine *e, enum path_out_kind kind)
 {
     struct out_node *n = base_calloc(1, sizeof *n);
     n->out.kind = kind;
@@ -194,7 +194,7 @@ static struct out_node *newest(struct path_engine *e)
     return (struct out_node *)((char *)e->out_last - offsetof(struct out_node, next));
 }
 
-void out_bytes(struct path_engine *e, const uint8_t *bytes, size_t size)
+void path_out_bytes(struct path_engine *e, const uint8_t *bytes, size_t size)
 {
     struct out_node *n = newest(e);
     n->bytes = base_calloc(1, size);
@@ -204,7 +204,7 @@ void out_bytes(struct path_engine *e, const uint8_t *bytes, size_t size)
     n->out.size = size;
 }
 
-void out_text(struct path_engine *e, const char *format, ...)
+void path_out_text(struct path_engine *e, const char *format, ...)
 {
     struct out_node *n = newest(e);
     char text[512];
@@ -216,24 +216,24 @@ void out_text(struct path_engine *e, const char *format, ...)
     n->out.reason = n->text;
 }
 
-void out_host(struct path_engine *e, const char *host)
+void path_out_host(struct path_engine *e, const char *host)
 {
     struct out_node *n = newest(e);
     n->text = base_strdup(host);
     n->out.host = n->text;
 }
 
-void out_forward(struct path_engine *e, const struct forward_out *f)
+void path_out_forward(struct path_engine *e, const struct forward_out *f)
 {
-    struct path_out *o = out_add(e, PATH_OUT_SEND);
+    struct path_out *o = path_out_add(e, PATH_OUT_SEND);
     o->socket = f->socket;
     o->local = f->local;
     o->remote = f->remote;
     o->tos = f->tos;
-    out_bytes(e, f->packet->data, f->packet->size);
+    path_out_bytes(e, f->packet->data, f->packet->size);
 }
 
-void notice(struct path_engine *e, instant now, int level, const char *format, ...)
+void path_notice(struct path_engine *e, instant now, int level, const char *format, ...)
 {
     if (now - e->notice_since >= SECOND) {
         e->notice_since = now;
@@ -246,14 +246,14 @@ void notice(struct path_engine *e, instant now, int level, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    out_add(e, PATH_OUT_NOTICE)->level = level;
-    out_text(e, "%s", text);
+    path_out_add(e, PATH_OUT_NOTICE)->level = level;
+    path_out_text(e, "%s", text);
 }
 
 bool path_output(struct path_engine *e, struct path_out *ret)
 {
     out_free(e->out_given);
-    neighbours_settle(e);
+    path_neighbours_settle(e);
     e->out_given = e->out_first;
     if (!e->out_given)
         return false;
@@ -266,7 +266,7 @@ bool path_output(struct path_engine *e, struct path_out *ret)
 
 /* ---- who we are ---- */
 
-int engine_instance(const struct path_engine *e, const char *instance_name)
+int path_engine_instance(const struct path_engine *e, const char *instance_name)
 {
     for (unsigned i = 0; i < e->instance_count; i++)
         if (!strcmp(e->instance[i].config->instance, instance_name))
@@ -274,7 +274,7 @@ int engine_instance(const struct path_engine *e, const char *instance_name)
     return -1;
 }
 
-bool engine_is_self(const struct path_engine *e, const char *name)
+bool path_engine_is_self(const struct path_engine *e, const char *name)
 {
     for (unsigned i = 0; i < e->instance_count; i++)
         if (!strcmp(e->instance[i].config->self.text, name))
@@ -288,11 +288,11 @@ void path_advance(struct path_engine *e, instant now)
 {
     struct timer *t;
     while ((t = heap_due(&e->timers, now)))
-        alive_tick(e, now, (struct path *)((char *)t - offsetof(struct path, timer)));
+        path_alive_tick(e, now, (struct path *)((char *)t - offsetof(struct path, timer)));
     while ((t = heap_due(&e->half_timers, now)))
-        half_free(e, (struct half *)((char *)t - offsetof(struct half, timer)));
+        path_half_free(e, (struct half *)((char *)t - offsetof(struct half, timer)));
     while ((t = heap_due(&e->transit_timers, now)))
-        transit_tick(e, now, (struct transit *)((char *)t - offsetof(struct transit, timer)));
+        path_transit_tick(e, now, (struct transit *)((char *)t - offsetof(struct transit, timer)));
     epoch_collect(e->epoch);
 }
 
@@ -309,7 +309,7 @@ void path_datagram(struct path_engine *e, instant now, unsigned instance,
     if (size == 0 || instance >= e->instance_count)
         drop_count(&e->drops, DROP_TRUNCATED);
     else if (bytes[0] == WIRE_RECORD)
-        control_record(e, now, from, bytes, size);
+        path_control_record(e, now, from, bytes, size);
     else
-        link_clear(e, now, instance, from, bytes, size);
+        path_link_clear(e, now, instance, from, bytes, size);
 }

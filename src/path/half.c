@@ -11,21 +11,21 @@
 
 static const uint8_t no_secret[32];
 
-struct half *half_find(struct path_engine *e, const uint8_t id[HANDSHAKE_ID])
+struct half *path_half_find(struct path_engine *e, const uint8_t id[HANDSHAKE_ID])
 {
     struct half *h;
     HASH_FIND(hh, e->halves, id, HANDSHAKE_ID, h);
     return h;
 }
 
-struct half *half_new(struct path_engine *e, instant now, const uint8_t id[HANDSHAKE_ID])
+struct half *path_half_new(struct path_engine *e, instant now, const uint8_t id[HANDSHAKE_ID])
 {
     if (HASH_COUNT(e->halves) >= HALVES_MAX) {
         drop_count(&e->drops, DROP_QUEUE_FULL);
-        half_free(e, e->oldest_half);
+        path_half_free(e, e->oldest_half);
     }
     struct half *h = base_calloc(1, sizeof *h);
-    h->slot = slot_take(e, SLOT_HALF, h);
+    h->slot = path_slot_take(e, SLOT_HALF, h);
     if (!h->slot) {
         free(h);
         return NULL;
@@ -58,24 +58,24 @@ static void half_release(struct path_engine *e, struct half *h)
         free(h->stash[i].bytes);
     }
     if (h->link)
-        neighbour_release(e, h->link);
+        path_neighbour_release(e, h->link);
     noise_done(&h->noise);
     free(h->travelled);
     free(h->answer);
     free(h);
 }
 
-void half_free(struct path_engine *e, struct half *h)
+void path_half_free(struct path_engine *e, struct half *h)
 {
     half_unlink(e, h);
-    slot_free(e, h->slot);
+    path_slot_free(e, h->slot);
     half_release(e, h);
 }
 
 /* A neighbour pushes out its own oldest half, and an initiator behind it the initiator's own: nobody
  * else's. */
-void half_make_room(struct path_engine *e, const struct neighbour *link,
-                    const struct overlay_name *origin)
+void path_half_make_room(struct path_engine *e, const struct neighbour *link,
+                         const struct overlay_name *origin)
 {
     struct half *oldest_of_link = NULL, *oldest_of_origin = NULL;
     unsigned of_link = 0, of_origin = 0;
@@ -95,10 +95,10 @@ void half_make_room(struct path_engine *e, const struct neighbour *link,
     if (!goes)
         return;
     drop_count(&e->drops, DROP_LIMIT);
-    half_free(e, goes);
+    path_half_free(e, goes);
 }
 
-unsigned half_count_from(const struct path_engine *e, const struct ip_address *ip)
+unsigned path_half_count_from(const struct path_engine *e, const struct ip_address *ip)
 {
     unsigned count = 0;
     for (const struct half *h = e->oldest_half; h; h = h->newer)
@@ -106,8 +106,8 @@ unsigned half_count_from(const struct path_engine *e, const struct ip_address *i
     return count;
 }
 
-void half_stash(struct path_engine *e, struct half *h, const struct arrival *from,
-                const uint8_t *record, size_t size)
+void path_half_stash(struct path_engine *e, struct half *h, const struct arrival *from,
+                     const uint8_t *record, size_t size)
 {
     if (h->stashed == STASH_MAX || e->stashed + size > STASHED_BYTES) {
         drop_count(&e->drops, DROP_QUEUE_FULL);
@@ -125,7 +125,7 @@ static struct judgement judge(struct path_engine *e, const struct half *h, const
                               const uint8_t key[32], bool bind)
 {
     if (!h->over_link)
-        return trust_judge(e, name, key, (int)h->instance, NULL, bind);
+        return path_trust_judge(e, name, key, (int)h->instance, NULL, bind);
     if (strcmp(name, h->travelled->hop[0].text)) {
         struct judgement j = {.ok = false};
         snprintf(j.text, sizeof j.text,
@@ -134,20 +134,20 @@ static struct judgement judge(struct path_engine *e, const struct half *h, const
         return j;
     }
     bool vouched = h->vouch.present && crypto_equal(h->vouch.key, key, 32);
-    return trust_judge(e, name, key, -1, vouched ? h->link->name : NULL, bind);
+    return path_trust_judge(e, name, key, -1, vouched ? h->link->name : NULL, bind);
 }
 
-size_t half_answer(struct path_engine *e, instant now, struct half *h, const uint8_t *noise,
-                   size_t noise_size, uint8_t *out, size_t size, unsigned *ret_code)
+size_t path_half_answer(struct path_engine *e, instant now, struct half *h, const uint8_t *noise,
+                        size_t noise_size, uint8_t *out, size_t size, unsigned *ret_code)
 {
     struct handshake_payload offer, choice = {0};
     const struct instance *in = &e->instance[h->instance];
     uint8_t payload[512];
     struct writer w = writer_over(payload, sizeof payload);
 
-    if (!handshake_answer_read(e, &h->noise, h->pattern, h->instance,
-                               h->over_link ? no_secret : in->psk[h->secret], noise, noise_size,
-                               &offer)) {
+    if (!path_handshake_answer_read(e, &h->noise, h->pattern, h->instance,
+                                    h->over_link ? no_secret : in->psk[h->secret], noise,
+                                    noise_size, &offer)) {
         *ret_code = REFUSE_UNREADABLE;
         return 0;
     }
@@ -156,7 +156,7 @@ size_t half_answer(struct path_engine *e, instant now, struct half *h, const uin
                                           from elsewhere */
         return 0;
     }
-    h->aead = handshake_choose_aead(e, offer.aeads);
+    h->aead = path_handshake_choose_aead(e, offer.aeads);
     if (!h->aead) {
         *ret_code = REFUSE_VERSION;
         return 0;
@@ -172,7 +172,7 @@ size_t half_answer(struct path_engine *e, instant now, struct half *h, const uin
         memcpy(h->key, h->noise.rs, 32);
         if (!j.ok) {
             drop_count(&e->drops, DROP_NOT_A_MEMBER);
-            notice(e, now, LOG_WARNING, "refused %s: %s", offer.name, j.text);
+            path_notice(e, now, LOG_WARNING, "refused %s: %s", offer.name, j.text);
             *ret_code = REFUSE_IDENTITY;
         }
     }
@@ -180,10 +180,10 @@ size_t half_answer(struct path_engine *e, instant now, struct half *h, const uin
         .aeads = (uint8_t)(1 << h->aead),
         .lanes = h->lanes,
         .status = (uint8_t)*ret_code,
-        .label = h->over_link ? 0 : slot_label(e, h->slot),
+        .label = h->over_link ? 0 : path_slot_label(e, h->slot),
     };
     memcpy(choice.name, in->config->self.text, NAME_TEXT);
-    handshake_payload_write(&w, &choice);
+    path_handshake_payload_write(&w, &choice);
     size_t written = noise_write(&h->noise, payload, writer_size(&w), out, size);
     if (!written)
         *ret_code = REFUSE_UNREADABLE;
@@ -197,7 +197,7 @@ static void say_refused(struct path_engine *e, instant now, struct half *h,
     uint8_t record[256], key[32];
     if (h->over_link) {
         if (h->link->link)
-            refuse_over_link(e, now, h->link->link, h->id, REFUSE_IDENTITY, why);
+            path_refuse_over_link(e, now, h->link->link, h->id, REFUSE_IDENTITY, why);
         return;
     }
     struct writer w = writer_over(record + RECORD_HEADER, sizeof record - RECORD_OVERHEAD);
@@ -209,10 +209,10 @@ static void say_refused(struct path_engine *e, instant now, struct half *h,
         s ? record_seal(s, record, writer_size(&w), RECORD_KIND_CONTROL, h->label_out) : 0;
     record_sealer_free(s);
     crypto_wipe(key, sizeof key);
-    struct path_out *o = out_add(e, PATH_OUT_ANSWER);
+    struct path_out *o = path_out_add(e, PATH_OUT_ANSWER);
     o->instance = h->instance;
     o->from = *from;
-    out_bytes(e, record, size);
+    path_out_bytes(e, record, size);
 }
 
 /* Reads what CONFIRM carries: message 3, or a record that proves that the initiator has the keys.
@@ -226,11 +226,11 @@ static bool confirm_read(struct path_engine *e, struct half *h, const uint8_t *b
         size_t payload_size;
         struct noise n = h->noise;
         bool ok = size <= sizeof payload && noise_read(&n, bytes, size, payload, &payload_size) &&
-                  handshake_payload_read(payload, payload_size, &self);
+                  path_handshake_payload_read(payload, payload_size, &self);
         if (ok) {
             memcpy(h->name, self.name, NAME_TEXT);
             memcpy(h->key, n.rs, 32);
-            handshake_keys(&n, false, ret);
+            path_handshake_keys(&n, false, ret);
         }
         noise_done(&n);
         return ok;
@@ -239,7 +239,7 @@ static bool confirm_read(struct path_engine *e, struct half *h, const uint8_t *b
     struct record_header header;
     size_t plain;
     enum drop_reason reason;
-    handshake_keys(&h->noise, false, ret);
+    path_handshake_keys(&h->noise, false, ret);
     if (size > sizeof record || !record_read_header(bytes, size, &header) || header.epoch != 0)
         return false;
     memcpy(record, bytes, size);
@@ -267,12 +267,12 @@ static void tunnel_say(struct path_engine *e, const struct neighbour *n, enum pa
 {
     struct overlay_name name = {0};
     char host[NAME_TEXT];
-    struct path_out *o = out_add(e, kind);
+    struct path_out *o = path_out_add(e, kind);
     o->instance = n->instance;
     o->tunnel = n->tunnel;
     o->from = *from;
     memcpy(name.text, n->name, strlen(n->name) + 1);
-    out_host(e, overlay_name_host(&name, host));
+    path_out_host(e, overlay_name_host(&name, host));
 }
 
 /* The neighbour proved itself over `from`: a tunnel that there is not yet leads there.  One that is
@@ -292,7 +292,7 @@ static void take_tunnel(struct path_engine *e, struct neighbour *n, const struct
 static void move_tunnel(struct path_engine *e, instant now, const struct half *h, struct path *p,
                         const struct arrival *from)
 {
-    const struct recipe *r = neighbour_recipe(p->first);
+    const struct recipe *r = path_neighbour_recipe(p->first);
     bool known = r && r->from.ip.family;
     if (p->first->tunnel_state != TUNNEL_UP || (known && endpoint_equal(&r->from, &from->remote)))
         return;
@@ -310,11 +310,11 @@ static void give_stash(struct path_engine *e, instant now, struct half *h)
         struct record_header header;
         if (record_read_header(h->stash[i].bytes, h->stash[i].size, &header) &&
             LABEL_LANE(header.label) == 0) {
-            control_record(e, now, &h->stash[i].from, h->stash[i].bytes, h->stash[i].size);
+            path_control_record(e, now, &h->stash[i].from, h->stash[i].bytes, h->stash[i].size);
             continue;
         }
-        out_add(e, PATH_OUT_INJECT)->from = h->stash[i].from;
-        out_bytes(e, h->stash[i].bytes, h->stash[i].size);
+        path_out_add(e, PATH_OUT_INJECT)->from = h->stash[i].from;
+        path_out_bytes(e, h->stash[i].bytes, h->stash[i].size);
     }
 }
 
@@ -322,9 +322,9 @@ static void refused(struct path_engine *e, instant now, struct half *h,
                     const struct epoch_keys *keys, const char *why, const struct arrival *from)
 {
     drop_count(&e->drops, DROP_NOT_A_MEMBER);
-    notice(e, now, LOG_WARNING, "refused %s: %s", h->name, why);
+    path_notice(e, now, LOG_WARNING, "refused %s: %s", h->name, why);
     say_refused(e, now, h, keys, why, from);
-    half_free(e, h);
+    path_half_free(e, h);
 }
 
 /* The half becomes a path, with the same slot. */
@@ -336,19 +336,19 @@ static struct path *become_path(struct path_engine *e, instant now, struct half 
     half_unlink(e, h);
     struct path *p = path_new(e, &chain, false);
     p->slot = h->slot;
-    slot_change(e, p->slot, SLOT_PATH, p);
+    path_slot_change(e, p->slot, SLOT_PATH, p);
     path_set_id(e, p, h->id);
     path_set_label(e, p, h->label_out);
     p->aead = h->aead;
-    p->record_mtu = h->over_link ? h->record_mtu : neighbour_record_mtu(p->first);
+    p->record_mtu = h->over_link ? h->record_mtu : path_neighbour_record_mtu(p->first);
     p->confirmed_at = now_floor(now);
-    session_create(e, p, h->lanes);
-    session_first(e, p, keys);
+    path_session_create(e, p, h->lanes);
+    path_session_first(e, p, keys);
     return p;
 }
 
-void half_confirm(struct path_engine *e, instant now, struct half *h, const uint8_t *bytes,
-                  size_t size, const struct arrival *from)
+void path_half_confirm(struct path_engine *e, instant now, struct half *h, const uint8_t *bytes,
+                       size_t size, const struct arrival *from)
 {
     struct epoch_keys keys = {0};
 
@@ -369,7 +369,7 @@ void half_confirm(struct path_engine *e, instant now, struct half *h, const uint
     path_stands(e, now, p, h->name, h->key, j.text, h);
     if (p->one_hop)
         move_tunnel(e, now, h, p, from);
-    control_hello(e, now, p); /* tells the initiator to stop repeating CONFIRM */
+    path_control_hello(e, now, p); /* tells the initiator to stop repeating CONFIRM */
     give_stash(e, now, h);
     half_release(e, h);
 }

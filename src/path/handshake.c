@@ -35,14 +35,15 @@ static size_t offer_write(const struct path_engine *e, const struct handshake_se
         offer.aeads = 1 << CRYPTO_CHACHA20POLY1305;
     if (pattern == PATTERN_IK)
         memcpy(offer.name, e->instance[s->self].config->self.text, NAME_TEXT);
-    handshake_payload_write(&w, &offer);
+    path_handshake_payload_write(&w, &offer);
     size_t overhead = noise_overhead(noise_pattern_of(pattern), 0), size = writer_size(&w);
     return size + overhead < s->pad_to ? s->pad_to - overhead
                                        : size; /* the buffer behind is zero */
 }
 
-size_t handshake_begin(struct path_engine *e, struct noise *n, const struct handshake_settings *s,
-                       uint8_t *ret_pattern, uint8_t *out, size_t size)
+size_t path_handshake_begin(struct path_engine *e, struct noise *n,
+                            const struct handshake_settings *s, uint8_t *ret_pattern, uint8_t *out,
+                            size_t size)
 {
     uint8_t before[sizeof PATH_PROLOGUE + NAME_TEXT], ephemeral[32], payload[NOISE_BLOB_MAX] = {0};
     uint8_t pattern = s->peer_key ? s->pattern : PATTERN_XX;
@@ -60,13 +61,13 @@ size_t handshake_begin(struct path_engine *e, struct noise *n, const struct hand
     struct handshake_settings again = *s; /* a low-order point among the keys we were told */
     again.peer_key = NULL;
     noise_done(n);
-    return handshake_begin(e, n, &again, ret_pattern, out, size);
+    return path_handshake_begin(e, n, &again, ret_pattern, out, size);
 }
 
 /* Responder: starts the state for our identity `self` and reads message 1. */
-bool handshake_answer_read(struct path_engine *e, struct noise *n, uint8_t pattern, unsigned self,
-                           const uint8_t psk[32], const uint8_t *message, size_t size,
-                           struct handshake_payload *ret)
+bool path_handshake_answer_read(struct path_engine *e, struct noise *n, uint8_t pattern,
+                                unsigned self, const uint8_t psk[32], const uint8_t *message,
+                                size_t size, struct handshake_payload *ret)
 {
     uint8_t before[sizeof PATH_PROLOGUE + NAME_TEXT], ephemeral[32], payload[NOISE_BLOB_MAX];
     size_t payload_size;
@@ -79,24 +80,24 @@ bool handshake_answer_read(struct path_engine *e, struct noise *n, uint8_t patte
                ephemeral, NULL, psk);
     crypto_wipe(ephemeral, sizeof ephemeral);
     return noise_read(n, message, size, payload, &payload_size) &&
-           handshake_payload_read(payload, payload_size, ret);
+           path_handshake_payload_read(payload, payload_size, ret);
 }
 
-uint8_t handshake_choose_aead(const struct path_engine *e, uint8_t offered)
+uint8_t path_handshake_choose_aead(const struct path_engine *e, uint8_t offered)
 {
     uint8_t first = e->prefer_chacha ? CRYPTO_CHACHA20POLY1305 : CRYPTO_AES256GCM;
     uint8_t second = e->prefer_chacha ? CRYPTO_AES256GCM : CRYPTO_CHACHA20POLY1305;
     return offered & 1 << first ? first : offered & 1 << second ? second : 0;
 }
 
-void handshake_id(const uint8_t *message1, size_t size, uint8_t ret[HANDSHAKE_ID])
+void path_handshake_id(const uint8_t *message1, size_t size, uint8_t ret[HANDSHAKE_ID])
 {
     uint8_t hash[32];
     crypto_sha256(message1, size, hash);
     memcpy(ret, hash, HANDSHAKE_ID);
 }
 
-void handshake_keys(const struct noise *n, bool initiator, struct epoch_keys *ret)
+void path_handshake_keys(const struct noise *n, bool initiator, struct epoch_keys *ret)
 {
     if (initiator)
         noise_split(n, ret->send, ret->receive);

@@ -16,7 +16,7 @@ static const char *state_name(const struct path *p)
 
 static void fill(struct path_engine *e, const struct path *p, struct path_info *ret)
 {
-    const struct recipe *r = neighbour_recipe(p->first);
+    const struct recipe *r = path_neighbour_recipe(p->first);
     *ret = (struct path_info){
         .path = p->slot,
         .name = p->peer ? p->peer->name : "",
@@ -40,39 +40,39 @@ static void fill(struct path_engine *e, const struct path *p, struct path_info *
         .rekeys = p->rekeys,
         .rtt = p->rtt,
         .since = p->since,
-        .heard = session_heard(p),
-        .sent = session_sent(p),
+        .heard = path_session_heard(p),
+        .sent = path_session_sent(p),
         .tunnel = p->first->tunnel,
         .instance = p->instance,
         .travelled = p->hops,
     };
     if (r)
         ret->remote = recipe_target(r)->send.remote;
-    session_count(p, ret);
+    path_session_count(p, ret);
 }
 
 void path_each(struct path_engine *e, void (*look)(void *context, const struct path_info *info),
                void *context)
 {
     for (uint32_t i = 0; i < e->slot_range; i++)
-        if (slot_path(e, i)) {
+        if (path_slot_path(e, i)) {
             struct path_info info;
-            fill(e, slot_path(e, i), &info);
+            fill(e, path_slot_path(e, i), &info);
             look(context, &info);
         }
 }
 
 bool path_info(struct path_engine *e, uint32_t slot, struct path_info *ret)
 {
-    if (!slot_path(e, slot))
+    if (!path_slot_path(e, slot))
         return false;
-    fill(e, slot_path(e, slot), ret);
+    fill(e, path_slot_path(e, slot), ret);
     return true;
 }
 
 bool path_find(struct path_engine *e, const char *name, const uint8_t *key, uint32_t *ret_path)
 {
-    for (struct peer *peer = peer_by_name(e, name); peer; peer = peer->same_name)
+    for (struct peer *peer = path_peer_by_name(e, name); peer; peer = peer->same_name)
         if (peer->current && (!key || !memcmp(peer->key, key, 32))) {
             *ret_path = peer->current->slot;
             return true;
@@ -82,7 +82,7 @@ bool path_find(struct path_engine *e, const char *name, const uint8_t *key, uint
 
 struct fwd_path *path_forwarding(struct path_engine *e, uint32_t slot)
 {
-    return slot_path(e, slot) ? slot_path(e, slot)->fwd : NULL;
+    return path_slot_path(e, slot) ? path_slot_path(e, slot)->fwd : NULL;
 }
 
 struct drop_counters *path_drops(struct path_engine *e)
@@ -135,7 +135,7 @@ bool path_route(const struct path_engine *e, const struct name_chain *asked, str
             chain.count += r->via_count;
             continue;
         }
-        if (engine_instance(e, overlay_name_instance(&chain.hop[0])) < 0) {
+        if (path_engine_instance(e, overlay_name_instance(&chain.hop[0])) < 0) {
             snprintf(reason, reason_size,
                      "this host is not in %s: add it under `overlays:`, or a rule that names a "
                      "gateway (`rules:` names, via)",

@@ -15,10 +15,10 @@
 static void answer(struct path_engine *e, unsigned instance, const struct arrival *from,
                    const uint8_t *bytes, size_t size)
 {
-    struct path_out *o = out_add(e, PATH_OUT_ANSWER);
+    struct path_out *o = path_out_add(e, PATH_OUT_ANSWER);
     o->instance = instance;
     o->from = *from;
-    out_bytes(e, bytes, size);
+    path_out_bytes(e, bytes, size);
 }
 
 /* At most one refusal per second and source.  False: it was not said. */
@@ -43,7 +43,7 @@ static bool refuse(struct path_engine *e, instant now, unsigned instance,
     }
     *oldest = (struct refusal){.to = from->remote, .at = now_floor(now)};
     struct clear_reply m = {.type = WIRE_REFUSE, .code = (uint8_t)code, .id = id};
-    answer(e, instance, from, bytes, clear_reply_write(&m, bytes, sizeof bytes));
+    answer(e, instance, from, bytes, path_clear_reply_write(&m, bytes, sizeof bytes));
     return true;
 }
 
@@ -88,7 +88,7 @@ static bool cookie_valid(struct path_engine *e, instant now, const struct arriva
     return false;
 }
 
-void link_cookie_key(const struct instance *in, unsigned secret, uint8_t ret[32])
+void path_link_cookie_key(const struct instance *in, unsigned secret, uint8_t ret[32])
 {
     crypto_hkdf_expand(in->mac_key[secret], "ocala cookie", 12, ret, 32);
 }
@@ -99,11 +99,11 @@ static void send_cookie(struct path_engine *e, unsigned instance, unsigned secre
 {
     uint8_t key[32], cookie[16], blob[24 + 32], bytes[COOKIE_SIZE];
     cookie_for(e, 0, from, cookie);
-    link_cookie_key(&e->instance[instance], secret, key);
+    path_link_cookie_key(&e->instance[instance], secret, key);
     entropy_fill(e->entropy, blob, 24);
     crypto_xaead_seal(key, blob, mac1, LINK_MAC, cookie, sizeof cookie, blob + 24);
     struct clear_reply m = {.type = WIRE_COOKIE, .id = id, .blob = blob, .blob_size = sizeof blob};
-    answer(e, instance, from, bytes, clear_reply_write(&m, bytes, sizeof bytes));
+    answer(e, instance, from, bytes, path_clear_reply_write(&m, bytes, sizeof bytes));
 }
 
 /* False: the sender must first show that it is where it says; or has had its share. */
@@ -111,15 +111,15 @@ static bool admitted(struct path_engine *e, instant now, unsigned instance,
                      const struct arrival *from, const uint8_t *bytes, const struct clear_open *m,
                      const uint8_t id[HANDSHAKE_ID], unsigned secret)
 {
-    if (!load_judge(e, now, instance))
+    if (!path_load_judge(e, now, instance))
         return true;
     if (!cookie_valid(e, now, from, bytes, m)) {
         send_cookie(e, instance, secret, from, id, m->macs);
         return false;
     }
-    if (!source_admits(e, now, SOURCE_OPENS, &from->remote.ip, OPENS_PER_SOURCE))
+    if (!path_source_admits(e, now, SOURCE_OPENS, &from->remote.ip, OPENS_PER_SOURCE))
         return false;
-    if (half_count_from(e, &from->remote.ip) < HALVES_PER_SOURCE)
+    if (path_half_count_from(e, &from->remote.ip) < HALVES_PER_SOURCE)
         return true;
     drop_count(&e->drops, DROP_RATE_LIMITED);
     return false;
@@ -132,7 +132,7 @@ static int secret_of(const struct instance *in, const uint8_t *bytes, const stru
 {
     for (unsigned i = 0; i < in->psk_count; i++) {
         uint8_t mac[LINK_MAC];
-        link_mac(in->mac_key[i], bytes, m->covered, mac);
+        path_link_mac(in->mac_key[i], bytes, m->covered, mac);
         if (crypto_equal(mac, m->macs, LINK_MAC))
             return (int)i;
     }
@@ -145,13 +145,13 @@ static void keep_answer(struct path_engine *e, struct half *h, const uint8_t *no
     uint8_t bytes[OPEN_SIZE];
     struct clear_reply m = {.type = WIRE_ACCEPT,
                             .id = h->id,
-                            .label = slot_label(e, h->slot),
+                            .label = path_slot_label(e, h->slot),
                             .blob = noise,
                             .blob_size = noise_size};
-    size_t size = clear_reply_write(&m, bytes, sizeof bytes);
+    size_t size = path_clear_reply_write(&m, bytes, sizeof bytes);
     require(size); /* message 2 with the longest name fits */
-    link_mac(e->instance[h->instance].mac_key[h->secret], bytes, size - LINK_MAC,
-             bytes + size - LINK_MAC);
+    path_link_mac(e->instance[h->instance].mac_key[h->secret], bytes, size - LINK_MAC,
+                  bytes + size - LINK_MAC);
     h->answer = base_calloc(1, size);
     h->answer_size = size;
     memcpy(h->answer, bytes, size);
@@ -163,7 +163,7 @@ static void open_stranger(struct path_engine *e, instant now, unsigned instance,
 {
     uint8_t noise[NOISE_BLOB_MAX];
     unsigned code = REFUSE_UNREADABLE;
-    struct half *h = e->tunnels.count < NEIGHBOURS_MAX ? half_new(e, now, id) : NULL;
+    struct half *h = e->tunnels.count < NEIGHBOURS_MAX ? path_half_new(e, now, id) : NULL;
 
     if (!h) {
         drop_count(&e->drops, DROP_LIMIT);
@@ -174,9 +174,9 @@ static void open_stranger(struct path_engine *e, instant now, unsigned instance,
     h->from = *from;
     h->pattern = m->pattern;
     h->label_out = m->label;
-    size_t size = half_answer(e, now, h, m->noise, m->noise_size, noise, sizeof noise, &code);
+    size_t size = path_half_answer(e, now, h, m->noise, m->noise_size, noise, sizeof noise, &code);
     if (!size) {
-        half_free(e, h);
+        path_half_free(e, h);
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
         refuse(e, now, instance, from, id, code);
         return;
@@ -184,7 +184,7 @@ static void open_stranger(struct path_engine *e, instant now, unsigned instance,
     keep_answer(e, h, noise, size);
     answer(e, instance, from, h->answer, h->answer_size);
     if (code == REFUSE_IDENTITY) /* said inside message 2, where only the peer reads it */
-        half_free(e, h);
+        path_half_free(e, h);
 }
 
 static void secret_mismatch(struct path_engine *e, instant now, unsigned instance,
@@ -193,11 +193,12 @@ static void secret_mismatch(struct path_engine *e, instant now, unsigned instanc
     char text[ENDPOINT_TEXT];
     drop_count(&e->drops, DROP_BAD_MAC);
     if (refuse(e, now, instance, from, id, REFUSE_SECRET))
-        notice(e, now, LOG_WARNING,
-               "%s: secret mismatch: a handshake from %s does not carry this network's secret; "
-               "give both hosts the same "
-               "secret file",
-               e->instance[instance].config->instance, endpoint_format(&from->remote, text));
+        path_notice(
+            e, now, LOG_WARNING,
+            "%s: secret mismatch: a handshake from %s does not carry this network's secret; "
+            "give both hosts the same "
+            "secret file",
+            e->instance[instance].config->instance, endpoint_format(&from->remote, text));
 }
 
 static void open_known(struct path_engine *e, unsigned instance, const struct arrival *from,
@@ -208,17 +209,17 @@ static void open_known(struct path_engine *e, unsigned instance, const struct ar
         answer(e, instance, from, h->answer, h->answer_size);
 }
 
-void link_open_received(struct path_engine *e, instant now, unsigned instance,
-                        const struct arrival *from, const uint8_t *bytes, size_t size)
+void path_link_open_received(struct path_engine *e, instant now, unsigned instance,
+                             const struct arrival *from, const uint8_t *bytes, size_t size)
 {
     struct clear_open m;
     uint8_t id[HANDSHAKE_ID];
 
-    if (!clear_open_read(bytes, size, &m)) {
+    if (!path_clear_open_read(bytes, size, &m)) {
         drop_count(&e->drops, size < OPEN_SIZE ? DROP_TRUNCATED : DROP_BAD_MESSAGE);
         return;
     }
-    handshake_id(m.noise, m.noise_size, id);
+    path_handshake_id(m.noise, m.noise_size, id);
     if (m.version != PATH_VERSION || m.suite != PATH_SUITE || m.pattern > PATTERN_XX) {
         drop_count(&e->drops, DROP_BAD_MESSAGE);
         refuse(e, now, instance, from, id, REFUSE_VERSION);
@@ -235,7 +236,7 @@ void link_open_received(struct path_engine *e, instant now, unsigned instance,
     }
     if (!admitted(e, now, instance, from, bytes, &m, id, (unsigned)secret))
         return;
-    const struct half *h = half_find(e, id);
+    const struct half *h = path_half_find(e, id);
     if (h || path_of_handshake(e, id))
         open_known(e, instance, from, h);
     else
@@ -246,8 +247,8 @@ void link_open_received(struct path_engine *e, instant now, unsigned instance,
 
 /* It names a label that we send to: at an end the record that it quotes must be ours, a gateway
  * only passes it on. */
-void link_error_received(struct path_engine *e, instant now, const struct arrival *from,
-                         const uint8_t *bytes, size_t size)
+void path_link_error_received(struct path_engine *e, instant now, const struct arrival *from,
+                              const uint8_t *bytes, size_t size)
 {
     struct record_header h;
 
@@ -259,17 +260,17 @@ void link_error_received(struct path_engine *e, instant now, const struct arriva
     uint32_t label = h.label & ~(uint32_t)0xF, lane = LABEL_LANE(h.label);
     for (struct path *p = e->path_by_label[label_bucket(label)]; p; p = p->label_next) {
         if (p->label_out != label || !p->fwd || lane >= p->fwd->lanes ||
-            p->state != PATH_STATE_UP || !neighbour_at(p->first, &from->remote))
+            p->state != PATH_STATE_UP || !path_neighbour_at(p->first, &from->remote))
             continue;
         const struct lane *l = atomic_load(&p->fwd->lane[lane]);
         const struct record_sealer *s = l ? atomic_load(&l->sealer) : NULL;
         if (s && record_sealer_epoch(s) == h.epoch && record_sealed_lately(s, h.counter, tag)) {
-            alive_suspect(e, now, p);
-            link_hurry(e, now, p->first);
+            path_alive_suspect(e, now, p);
+            path_link_hurry(e, now, p->first);
             return;
         }
     }
-    transit_error(e, now, &from->remote, label);
+    path_transit_error(e, now, &from->remote, label);
 }
 
 /* A record that the data path knows no label for. */
@@ -283,22 +284,22 @@ void path_unknown_label(struct path_engine *e, instant now, unsigned instance,
     if (instance >= e->instance_count || !record_read_header(record, size, &h))
         return;
     uint32_t label = h.label & ~(uint32_t)0xF;
-    struct half *half = slot_find(e, label, SLOT_HALF);
-    const struct path *p = slot_find(e, label, SLOT_PATH);
+    struct half *half = path_slot_find(e, label, SLOT_HALF);
+    const struct path *p = path_slot_find(e, label, SLOT_PATH);
     if (half) {
-        half_stash(e, half, from, record, size);
+        path_half_stash(e, half, from, record, size);
         return;
     }
     /* It came in one batch with the message that set its path up, so the worker could not know the
      * label yet. */
     if (p && LABEL_LANE(h.label) == 0) {
-        control_record(e, now, from, record, size);
+        path_control_record(e, now, from, record, size);
         return;
     }
     if (p) {
         if (p->published && LABEL_LANE(h.label) < p->fwd->lanes) {
-            out_add(e, PATH_OUT_INJECT)->from = *from;
-            out_bytes(e, record, size);
+            path_out_add(e, PATH_OUT_INJECT)->from = *from;
+            path_out_bytes(e, record, size);
         } else {
             drop_count(&e->drops, DROP_NO_PATH);
         }
@@ -309,7 +310,7 @@ void path_unknown_label(struct path_engine *e, instant now, unsigned instance,
     /* Data that went on after we were restarted must not use up the answers that tell a neighbour
      * that its link is gone. */
     enum source_kind kind = LABEL_LANE(h.label) ? SOURCE_DATA_ERRORS : SOURCE_CONTROL_ERRORS;
-    if (!source_admits(e, now, kind, &from->remote.ip, ERRORS_PER_SOURCE))
+    if (!path_source_admits(e, now, kind, &from->remote.ip, ERRORS_PER_SOURCE))
         return;
     write_u8(&w, WIRE_ERROR);
     write_u8(&w, PATH_VERSION);

@@ -13,13 +13,13 @@
 
 #include <string.h>
 
-void load_init(struct path_engine *e)
+void path_load_init(struct path_engine *e)
 {
     crypto_hkdf_expand(e->cookie_secret[0], "ocala sources", 13, e->source_key,
                        sizeof e->source_key);
 }
 
-bool rate_admits(struct rate *r, instant now, unsigned most)
+bool path_rate_admits(struct rate *r, instant now, unsigned most)
 {
     if (!r->since || now - r->since >= SECOND) {
         r->since = now_floor(now);
@@ -28,22 +28,22 @@ bool rate_admits(struct rate *r, instant now, unsigned most)
     return r->count++ < most;
 }
 
-bool source_admits(struct path_engine *e, instant now, enum source_kind kind,
-                   const struct ip_address *ip, unsigned most)
+bool path_source_admits(struct path_engine *e, instant now, enum source_kind kind,
+                        const struct ip_address *ip, unsigned most)
 {
     uint8_t who[9] = {ip->family};
     memcpy(who + 1, ip->bytes, 8);
     uint64_t bucket = crypto_siphash(e->source_key, who, sizeof who) % SOURCE_BUCKETS;
-    if (rate_admits(&e->sources[kind][bucket], now, most))
+    if (path_rate_admits(&e->sources[kind][bucket], now, most))
         return true;
     drop_count(&e->drops, DROP_RATE_LIMITED);
     return false;
 }
 
-bool load_judge(struct path_engine *e, instant now, unsigned instance)
+bool path_load_judge(struct path_engine *e, instant now, unsigned instance)
 {
     unsigned calm = e->instance[instance].secret ? OPENS_CALM : OPENS_CALM_PUBLIC;
-    if (!rate_admits(&e->opens, now, calm))
+    if (!path_rate_admits(&e->opens, now, calm))
         e->load_until = instant_after(now, LOAD_LASTS);
     return path_is_under_load(e, now);
 }

@@ -30,7 +30,7 @@ static bool same_place(const struct arrival *a, const struct arrival *b)
 
 static void follow(struct path_engine *e, const struct path *p, const struct arrival *from)
 {
-    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_MOVED);
+    struct path_out *o = path_out_add(e, PATH_OUT_TUNNEL_MOVED);
     o->instance = p->instance;
     o->tunnel = p->first->tunnel;
     o->from = *from;
@@ -61,7 +61,7 @@ void path_move_seen(struct path_engine *e, instant now, struct path *p, const st
     m->from = *from;
     m->asked = now_floor(now);
     m->proven = 0;
-    control_ask_at(e, now, p, from, m->number);
+    path_control_ask_at(e, now, p, from, m->number);
 }
 
 bool path_move_reply(struct path_engine *e, instant now, struct path *p, uint32_t number)

@@ -45,7 +45,7 @@ static void note_data(struct path *p)
 {
     struct path_mtu *m = &path_work(p)->mtu;
     uint64_t records, bytes, least = (p->record_mtu - RECORD_OVERHEAD) / 2u;
-    session_data_sent(p, &records, &bytes);
+    path_session_data_sent(p, &records, &bytes);
     if (least > LARGE_ON_AVERAGE)
         least = LARGE_ON_AVERAGE;
     m->data |= records > m->records;
@@ -59,7 +59,7 @@ static void note_data(struct path *p)
 static bool ready(const struct path *p, instant now)
 {
     return p->state == PATH_STATE_UP && p->fwd && !p->parked && !(p->work && p->work->confirm) &&
-           !search_of(p) && neighbour_recipe(p->first) &&
+           !search_of(p) && path_neighbour_recipe(p->first) &&
            (!p->work || now >= p->work->mtu.search_next);
 }
 
@@ -90,7 +90,7 @@ static void begin(struct path_engine *e, instant now, struct path *p)
     m->before = mtu;
     m->search_next = now + SEARCH_SPACING;
     m->data = m->large = false;
-    mtu_search_begin(m->search, now, mtu, first, most, p->rtt);
+    path_mtu_search_begin(m->search, now, mtu, first, most, p->rtt);
     arm(e, p);
 }
 
@@ -100,7 +100,7 @@ static void tell_others(struct path_engine *e, instant now, struct path *link)
     for (struct path *p = link->first->paths; p; p = p->first_next)
         if (p != link)
             path_mtu_told(e, now, p, link->record_mtu);
-    transit_tunnel_mtu(e, now, link->first, link->record_mtu);
+    path_transit_tunnel_mtu(e, now, link->first, link->record_mtu);
 }
 
 static void end(struct path_engine *e, instant now, struct path *p)
@@ -116,8 +116,8 @@ static void end(struct path_engine *e, instant now, struct path *p)
     search_free(p);
     if (p->record_mtu == m->before || !learnt)
         return;
-    notice(e, now, LOG_INFO, "path to %s: records of %u bytes get through (before: %u)", p->chain,
-           p->record_mtu, m->before);
+    path_notice(e, now, LOG_INFO, "path to %s: records of %u bytes get through (before: %u)",
+                p->chain, p->record_mtu, m->before);
     if (p->first->link == p && p->record_mtu < m->before)
         tell_others(e, now, p);
 }
@@ -126,20 +126,20 @@ static void end(struct path_engine *e, instant now, struct path *p)
 static void step(struct path_engine *e, instant now, struct path *p)
 {
     struct mtu_search *s = search_of(p);
-    bool due = mtu_search_due(s, now);
+    bool due = path_mtu_search_due(s, now);
     if (s->mtu != p->record_mtu) {
-        session_set_mtu(p, s->mtu);
-        neighbour_carries(e, p->first, s->low);
+        path_session_set_mtu(p, s->mtu);
+        path_neighbour_carries(e, p->first, s->low);
     }
     if (due) {
         uint32_t number = SEARCH_NUMBER | (entropy_u32(e->entropy) & ~1u);
         uint16_t size = s->size;
-        mtu_search_sent(s, now, number);
-        control_probe_sized(e, now, p, number, size);
+        path_mtu_search_sent(s, now, number);
+        path_control_probe_sized(e, now, p, number, size);
         /* Twice: a kernel or a gateway may couple the first to what is before it (GRO takes a last
          * one that is smaller), and a router that drops one drops both. */
-        control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
-        control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
+        path_control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
+        path_control_probe_sized(e, now, p, number + 1, CONTROL_PROBE_LEAST);
     }
     if (s->over)
         end(e, now, p);
@@ -155,7 +155,7 @@ static bool is_due(struct path *p, instant now)
         return m->data;
     if (!m->large)
         return false;
-    bool unanswered = session_data_unanswered(p, ANSWER_SPACING + 2 * p->rtt);
+    bool unanswered = path_session_data_unanswered(p, ANSWER_SPACING + 2 * p->rtt);
     if (!unanswered)
         m->pause = 0;
     if (may_raise(p, now) || now - m->confirmed >= CONFIRM_EVERY)
@@ -195,7 +195,7 @@ void path_mtu_wanted(struct path_engine *e, instant now, struct path *link)
 
 bool path_mtu_reply(struct path_engine *e, instant now, struct path *p, uint32_t number)
 {
-    if (!search_of(p) || !mtu_search_heard(search_of(p), now, number))
+    if (!search_of(p) || !path_mtu_search_heard(search_of(p), now, number))
         return false;
     arm(e, p);
     return true;
@@ -208,8 +208,8 @@ static bool limit_search(struct path_engine *e, instant now, struct path *p, uin
     struct mtu_search *s = search_of(p);
     if (!s)
         return false;
-    mtu_search_limit(s, now, limit, guess);
-    session_set_mtu(p, s->mtu);
+    path_mtu_search_limit(s, now, limit, guess);
+    path_session_set_mtu(p, s->mtu);
     arm(e, p);
     return true;
 }
@@ -218,7 +218,7 @@ void path_mtu_told(struct path_engine *e, instant now, struct path *p, uint16_t 
 {
     if (limit < MTU_SEARCH_LEAST || limit_search(e, now, p, limit, limit) || limit >= p->record_mtu)
         return;
-    session_set_mtu(p, limit);
+    path_session_set_mtu(p, limit);
     p->mtu_known = PATH_MTU_TOLD;
     path_work(p)->mtu.raise_next = now + e->config->timers.raise;
 }
@@ -229,8 +229,8 @@ static void in_doubt(struct path_engine *e, instant now, struct path *p, enum pa
     if (p->work)
         p->work->mtu.raise_next = p->work->mtu.search_next = 0;
     uint64_t records, bytes;
-    session_data_sent(p, &records, &bytes);
-    if (records && now - session_data_used(p) < 2 * e->config->timers.probe)
+    path_session_data_sent(p, &records, &bytes);
+    if (records && now - path_session_data_used(p) < 2 * e->config->timers.probe)
         path_mtu_use(e, now, p);
 }
 
@@ -239,7 +239,7 @@ void path_mtu_refused(struct path_engine *e, instant now, struct path *p, uint16
 {
     if (limit_search(e, now, p, (uint16_t)(size - 1), guess) || p->record_mtu < size)
         return;
-    session_set_mtu(p, guess);
+    path_session_set_mtu(p, guess);
     in_doubt(e, now, p, PATH_MTU_TOLD);
 }
 

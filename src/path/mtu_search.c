@@ -27,8 +27,8 @@ static void be_patient(struct mtu_search *s, instant rtt)
         s->patience = PATIENCE_MOST;
 }
 
-void mtu_search_begin(struct mtu_search *s, instant now, uint16_t mtu, uint16_t first,
-                      uint16_t most, instant rtt)
+void path_mtu_search_begin(struct mtu_search *s, instant now, uint16_t mtu, uint16_t first,
+                           uint16_t most, instant rtt)
 {
     *s = (struct mtu_search){.mtu = mtu,
                              .size = first,
@@ -98,7 +98,7 @@ static void judge(struct mtu_search *s, instant now)
     s->over = ++s->unheard >= UNHEARD_MOST;
 }
 
-bool mtu_search_due(struct mtu_search *s, instant now)
+bool path_mtu_search_due(struct mtu_search *s, instant now)
 {
     if (s->over || now < s->next)
         return false;
@@ -109,7 +109,7 @@ bool mtu_search_due(struct mtu_search *s, instant now)
     return !s->over;
 }
 
-void mtu_search_sent(struct mtu_search *s, instant now, uint32_t number)
+void path_mtu_search_sent(struct mtu_search *s, instant now, uint32_t number)
 {
     unsigned at = s->rounds++ % MTU_SEARCH_RECENT;
     s->recent[at].number = number;
@@ -120,7 +120,7 @@ void mtu_search_sent(struct mtu_search *s, instant now, uint32_t number)
     s->next = now + s->patience;
 }
 
-bool mtu_search_heard(struct mtu_search *s, instant now, uint32_t number)
+bool path_mtu_search_heard(struct mtu_search *s, instant now, uint32_t number)
 {
     unsigned count = s->rounds < MTU_SEARCH_RECENT ? s->rounds : MTU_SEARCH_RECENT;
     for (unsigned i = 0; i < count; i++) {
@@ -143,7 +143,7 @@ bool mtu_search_heard(struct mtu_search *s, instant now, uint32_t number)
     return false;
 }
 
-void mtu_search_limit(struct mtu_search *s, instant now, uint16_t limit, uint16_t guess)
+void path_mtu_search_limit(struct mtu_search *s, instant now, uint16_t limit, uint16_t guess)
 {
     if (limit < MTU_SEARCH_LEAST || limit >= s->most)
         return;

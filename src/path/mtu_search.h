@@ -29,7 +29,7 @@ struct mtu_search {
     uint16_t low;  /* the largest that got through; 0: none yet             */
     uint16_t high; /* the smallest that did not, or GRAIN more than `most`  */
     bool over;     /* `low` 0: nothing was learnt                           */
-    instant next;  /* when mtu_search_due() is to be asked again            */
+    instant next;  /* when path_mtu_search_due() is to be asked again            */
 
     /* The rest is the search's own. */
     bool failed_any, waiting, witness;
@@ -44,15 +44,15 @@ struct mtu_search {
 };
 
 /* `mtu` is in use, `first` (not larger than `most`) is tried first.  `rtt`: of the path, 0: not known. */
-void mtu_search_begin(struct mtu_search *s, instant now, uint16_t mtu, uint16_t first,
-                      uint16_t most, instant rtt);
-/* Judges what is over.  True: send the probes, and say so with mtu_search_sent(). */
-bool mtu_search_due(struct mtu_search *s, instant now);
+void path_mtu_search_begin(struct mtu_search *s, instant now, uint16_t mtu, uint16_t first,
+                           uint16_t most, instant rtt);
+/* Judges what is over.  True: send the probes, and say so with path_mtu_search_sent(). */
+bool path_mtu_search_due(struct mtu_search *s, instant now);
 /* `number` was in the probe of `size`, number + 1 in the witness. */
-void mtu_search_sent(struct mtu_search *s, instant now, uint32_t number);
+void path_mtu_search_sent(struct mtu_search *s, instant now, uint32_t number);
 /* The other end answered a probe.  False: none of this search. */
-bool mtu_search_heard(struct mtu_search *s, instant now, uint32_t number);
+bool path_mtu_search_heard(struct mtu_search *s, instant now, uint32_t number);
 /* Records larger than `limit` certainly do not get through; `guess`, not larger, may. */
-void mtu_search_limit(struct mtu_search *s, instant now, uint16_t limit, uint16_t guess);
+void path_mtu_search_limit(struct mtu_search *s, instant now, uint16_t limit, uint16_t guess);
 
 #endif

@@ -54,17 +54,17 @@ static void hear(struct run *r)
 {
     for (unsigned i = 0; i < r->answers; i++)
         if (r->answer[i].at == r->now)
-            assert_true(mtu_search_heard(&r->search, r->now, r->answer[i].number));
+            assert_true(path_mtu_search_heard(&r->search, r->now, r->answer[i].number));
 }
 
 static void turn(struct run *r)
 {
     hear(r);
-    if (mtu_search_due(&r->search, r->now)) {
+    if (path_mtu_search_due(&r->search, r->now)) {
         uint16_t size = r->search.size;
         assert_in_range(size, MTU_SEARCH_LEAST, r->search.most);
         r->number += 2;
-        mtu_search_sent(&r->search, r->now, r->number);
+        path_mtu_search_sent(&r->search, r->now, r->number);
         probe(r, r->number, size);
         probe(r, r->number + 1, 37);
         probe(r, r->number + 1, 37);
@@ -79,7 +79,7 @@ static void turn(struct run *r)
 static void run(struct run *r, struct way *w, uint16_t mtu, uint16_t first, uint16_t most)
 {
     *r = (struct run){.way = w, .now = 5 * SECOND};
-    mtu_search_begin(&r->search, r->now, mtu, first, most, 0);
+    path_mtu_search_begin(&r->search, r->now, mtu, first, most, 0);
     while (!r->search.over) {
         turn(r);
         assert_true(r->now < 10 * MINUTE);
@@ -132,7 +132,7 @@ static void test_falls_soon(void **state)
 {
     struct way w = way(1392, 0);
     struct run r = {.way = &w, .now = SECOND};
-    mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
+    path_mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
     while (r.search.mtu == 1472)
         turn(&r);
     assert_int_equal(r.search.mtu, 1232);
@@ -229,14 +229,14 @@ static void test_lies(void **state)
     struct way w = way(600, 0);
     struct run r = {.way = &w, .now = SECOND};
     struct mtu_search before;
-    mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
-    assert_false(mtu_search_heard(&r.search, r.now, 0));
+    path_mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
+    assert_false(path_mtu_search_heard(&r.search, r.now, 0));
     while (!r.search.over) {
         turn(&r);
         before = r.search;
-        assert_false(mtu_search_heard(&r.search, r.now, r.number + 2));
-        assert_false(mtu_search_heard(&r.search, r.now, r.number + 3));
-        assert_false(mtu_search_heard(&r.search, r.now, 1));
+        assert_false(path_mtu_search_heard(&r.search, r.now, r.number + 2));
+        assert_false(path_mtu_search_heard(&r.search, r.now, r.number + 3));
+        assert_false(path_mtu_search_heard(&r.search, r.now, 1));
         assert_memory_equal(&before, &r.search, sizeof before);
     }
     assert_int_equal(r.search.mtu, 600);
@@ -247,10 +247,10 @@ static void test_late(void **state)
 {
     struct way w = way(1000, 0);
     struct run r = {.way = &w, .now = SECOND};
-    mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
+    path_mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
     while (r.search.mtu == 1472)
         turn(&r);
-    assert_true(mtu_search_heard(&r.search, r.now, r.number - 2));
+    assert_true(path_mtu_search_heard(&r.search, r.now, r.number - 2));
     assert_int_equal(r.search.mtu, 1472);
     assert_true(r.search.over);
 }
@@ -260,9 +260,10 @@ static void test_limits(void **state)
 {
     struct way w = way(1292, 0);
     struct run r = {.way = &w, .now = SECOND};
-    mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
+    path_mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
     turn(&r);
-    mtu_search_limit(&r.search, r.now, 1471, 1292); /* the kernel refused 1472 and thinks 1292 */
+    path_mtu_search_limit(&r.search, r.now, 1471,
+                          1292); /* the kernel refused 1472 and thinks 1292 */
     assert_int_equal(r.search.mtu, 1292);
     assert_int_equal(r.search.size, 1292);
     while (!r.search.over)
@@ -270,23 +271,23 @@ static void test_limits(void **state)
     assert_int_equal(r.search.mtu, 1292);
 
     w.mtu = 1440; /* a forged guess does not last */
-    mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
-    mtu_search_limit(&r.search, r.now, 1471, 600);
+    path_mtu_search_begin(&r.search, r.now, 1472, 1472, 1472, w.rtt);
+    path_mtu_search_limit(&r.search, r.now, 1471, 600);
     assert_int_equal(r.search.mtu, 600);
     while (!r.search.over)
         turn(&r);
     assert_int_equal(r.search.mtu, 1440);
 
-    mtu_search_begin(&r.search, r.now, 1400, 1404, 8972, w.rtt); /* a gateway knows */
+    path_mtu_search_begin(&r.search, r.now, 1400, 1404, 8972, w.rtt); /* a gateway knows */
     turn(&r);
-    mtu_search_limit(&r.search, r.now, 1420, 1420);
+    path_mtu_search_limit(&r.search, r.now, 1420, 1420);
     assert_int_equal(r.search.most, 1420);
     while (!r.search.over)
         turn(&r);
     assert_int_equal(r.search.mtu, 1420);
     struct mtu_search before = r.search;
-    mtu_search_limit(&r.search, r.now, 5, 5); /* nonsense */
-    mtu_search_limit(&r.search, r.now, 9000, 9000);
+    path_mtu_search_limit(&r.search, r.now, 5, 5); /* nonsense */
+    path_mtu_search_limit(&r.search, r.now, 9000, 9000);
     assert_memory_equal(&before, &r.search, sizeof before);
 }
 

@@ -21,12 +21,12 @@ static uint64_t entry_hash(const void *context, const struct hash_link *link)
     return text_hash(context, entry_at(link)->text);
 }
 
-void names_init(struct path_engine *e)
+void path_names_init(struct path_engine *e)
 {
     hash_init(&e->names, entry_hash, e);
 }
 
-struct name_entry *names_find(const struct path_engine *e, const char *text)
+struct name_entry *path_names_find(const struct path_engine *e, const char *text)
 {
     for (struct hash_link *l = hash_first(&e->names, text_hash(e, text)); l; l = l->next)
         if (!strcmp(entry_at(l)->text, text))
@@ -34,9 +34,9 @@ struct name_entry *names_find(const struct path_engine *e, const char *text)
     return NULL;
 }
 
-const char *names_take(struct path_engine *e, const char *text)
+const char *path_names_take(struct path_engine *e, const char *text)
 {
-    struct name_entry *n = names_find(e, text);
+    struct name_entry *n = path_names_find(e, text);
     if (!n) {
         size_t size = strlen(text) + 1;
         n = base_calloc(1, offsetof(struct name_entry, text) + size);
@@ -47,14 +47,14 @@ const char *names_take(struct path_engine *e, const char *text)
     return n->text;
 }
 
-struct name_entry *names_of(const char *taken)
+struct name_entry *path_names_of(const char *taken)
 {
     return (struct name_entry *)((char *)taken - offsetof(struct name_entry, text));
 }
 
-void names_give(struct path_engine *e, const char *taken)
+void path_names_give(struct path_engine *e, const char *taken)
 {
-    struct name_entry *n = taken ? names_of(taken) : NULL;
+    struct name_entry *n = taken ? path_names_of(taken) : NULL;
     if (!n || --n->users)
         return;
     hash_remove(&e->names, &n->link);

@@ -19,33 +19,33 @@ static uint64_t tunnel_hash(const void *context, const struct hash_link *link)
     return neighbour_of(link)->tunnel;
 }
 
-void neighbours_init(struct path_engine *e)
+void path_neighbours_init(struct path_engine *e)
 {
     hash_init(&e->tunnels, tunnel_hash, NULL);
     e->next_tunnel = 1;
     e->closing_last = &e->closings;
 }
 
-struct neighbour *neighbour_find(const struct path_engine *e, const char *name)
+struct neighbour *path_neighbour_find(const struct path_engine *e, const char *name)
 {
-    const struct name_entry *entry = names_find(e, name);
+    const struct name_entry *entry = path_names_find(e, name);
     return entry ? entry->neighbour : NULL;
 }
 
-struct neighbour *neighbour_each(const struct path_engine *e, struct hash_walk *walk)
+struct neighbour *path_neighbour_each(const struct path_engine *e, struct hash_walk *walk)
 {
     struct hash_link *link = hash_each(&e->tunnels, walk);
     return link ? neighbour_of(link) : NULL;
 }
 
-struct neighbour *neighbour_get(struct path_engine *e, const char *name, unsigned instance)
+struct neighbour *path_neighbour_get(struct path_engine *e, const char *name, unsigned instance)
 {
-    struct neighbour *n = neighbour_find(e, name);
+    struct neighbour *n = path_neighbour_find(e, name);
     if (n)
         return n;
     n = base_calloc(1, sizeof *n);
-    n->name = names_take(e, name);
-    names_of(n->name)->neighbour = n;
+    n->name = path_names_take(e, name);
+    path_names_of(n->name)->neighbour = n;
     n->instance = instance;
     n->tunnel = e->next_tunnel++;
     n->fwd = base_calloc(1, sizeof *n->fwd);
@@ -54,7 +54,7 @@ struct neighbour *neighbour_get(struct path_engine *e, const char *name, unsigne
     return n;
 }
 
-struct neighbour *neighbour_by_tunnel(struct path_engine *e, uint32_t tunnel)
+struct neighbour *path_neighbour_by_tunnel(struct path_engine *e, uint32_t tunnel)
 {
     for (struct hash_link *l = hash_first(&e->tunnels, tunnel); l; l = l->next)
         if (neighbour_of(l)->tunnel == tunnel)
@@ -67,11 +67,11 @@ static void tunnel_out(struct path_engine *e, enum path_out_kind kind, const str
     struct overlay_name name = {0};
     char host[NAME_TEXT];
 
-    struct path_out *o = out_add(e, kind);
+    struct path_out *o = path_out_add(e, kind);
     o->instance = n->instance;
     o->tunnel = n->tunnel;
     memcpy(name.text, n->name, strlen(n->name) + 1);
-    out_host(e, overlay_name_host(&name, host));
+    path_out_host(e, overlay_name_host(&name, host));
 }
 
 /* A recipe that has state points at what the module keeps for the tunnel, so closing waits until no
@@ -83,11 +83,11 @@ struct closing {
     uint32_t tunnel;
 };
 
-void neighbours_settle(struct path_engine *e)
+void path_neighbours_settle(struct path_engine *e)
 {
     struct closing *c;
     while ((c = e->closings) && epoch_passed(e->epoch, c->mark)) {
-        struct path_out *o = out_add(e, PATH_OUT_TUNNEL_CLOSE);
+        struct path_out *o = path_out_add(e, PATH_OUT_TUNNEL_CLOSE);
         o->instance = c->instance;
         o->tunnel = c->tunnel;
         e->closings = c->next;
@@ -97,7 +97,7 @@ void neighbours_settle(struct path_engine *e)
     }
 }
 
-void neighbours_done(struct path_engine *e)
+void path_neighbours_done(struct path_engine *e)
 {
     while (e->closings) {
         struct closing *c = e->closings;
@@ -126,7 +126,7 @@ static void tunnel_close(struct path_engine *e, struct neighbour *n)
     hash_add(&e->tunnels, &n->by_tunnel);
 }
 
-void neighbour_open_tunnel(struct path_engine *e, struct neighbour *n)
+void path_neighbour_open_tunnel(struct path_engine *e, struct neighbour *n)
 {
     if (n->tunnel_state != TUNNEL_CLOSED)
         return;
@@ -134,33 +134,33 @@ void neighbour_open_tunnel(struct path_engine *e, struct neighbour *n)
     tunnel_out(e, PATH_OUT_TUNNEL_OPEN, n);
 }
 
-void neighbour_use(struct neighbour *n)
+void path_neighbour_use(struct neighbour *n)
 {
     n->users++;
 }
 
-void neighbour_release(struct path_engine *e, struct neighbour *n)
+void path_neighbour_release(struct path_engine *e, struct neighbour *n)
 {
     if (--n->users)
         return;
-    neighbour_set_recipe(e, n, NULL);
+    path_neighbour_set_recipe(e, n, NULL);
     if (n->tunnel_state != TUNNEL_CLOSED)
         tunnel_close(e, n);
     hash_remove(&e->tunnels, &n->by_tunnel);
     epoch_retire(e->epoch, n->fwd, free);
-    names_of(n->name)->neighbour = NULL;
-    names_give(e, n->name);
+    path_names_of(n->name)->neighbour = NULL;
+    path_names_give(e, n->name);
     free(n);
 }
 
-const struct recipe *neighbour_recipe(const struct neighbour *n)
+const struct recipe *path_neighbour_recipe(const struct neighbour *n)
 {
     return atomic_load_explicit(&n->fwd->recipe, memory_order_relaxed);
 }
 
-bool neighbour_at(const struct neighbour *n, const struct endpoint *remote)
+bool path_neighbour_at(const struct neighbour *n, const struct endpoint *remote)
 {
-    const struct recipe *r = neighbour_recipe(n);
+    const struct recipe *r = path_neighbour_recipe(n);
     return r && (!r->from.ip.family || endpoint_equal(&r->from, remote));
 }
 
@@ -170,29 +170,29 @@ static uint16_t recipe_mtu(const struct recipe *r)
     return mtu < MTU_SEARCH_LEAST ? MTU_SEARCH_LEAST : mtu;
 }
 
-uint16_t neighbour_tunnel_mtu(const struct neighbour *n)
+uint16_t path_neighbour_tunnel_mtu(const struct neighbour *n)
 {
-    return recipe_mtu(neighbour_recipe(n));
+    return recipe_mtu(path_neighbour_recipe(n));
 }
 
-uint16_t neighbour_record_mtu(const struct neighbour *n)
+uint16_t path_neighbour_record_mtu(const struct neighbour *n)
 {
-    uint16_t tunnel = neighbour_tunnel_mtu(n);
+    uint16_t tunnel = path_neighbour_tunnel_mtu(n);
     return n->link && n->link->record_mtu < tunnel ? n->link->record_mtu : tunnel;
 }
 
-void neighbour_carries(struct path_engine *e, struct neighbour *n, uint16_t record_mtu)
+void path_neighbour_carries(struct path_engine *e, struct neighbour *n, uint16_t record_mtu)
 {
-    const struct recipe *r = neighbour_recipe(n);
+    const struct recipe *r = path_neighbour_recipe(n);
     if (!r || !r->mtu || r->mtu >= record_mtu)
         return;
     struct recipe larger;
     recipe_unpack(&larger, r);
     larger.mtu = record_mtu;
-    neighbour_set_recipe(e, n, &larger);
+    path_neighbour_set_recipe(e, n, &larger);
 }
 
-void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
+void path_neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const struct recipe *r)
 {
     struct recipe *copy = r ? recipe_pack(r) : NULL;
     n->has_state |= r && recipe_has_state(r);
@@ -209,7 +209,7 @@ void neighbour_set_recipe(struct path_engine *e, struct neighbour *n, const stru
  * ------------------------------------------------------------------------------------------------
  */
 
-void neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path *link)
+void path_neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path *link)
 {
     n->link = link;
     if (n->link_told == (link != NULL))
@@ -218,7 +218,7 @@ void neighbour_set_link(struct path_engine *e, struct neighbour *n, struct path 
     tunnel_out(e, link ? PATH_OUT_LINK_UP : PATH_OUT_LINK_DOWN, n);
 }
 
-void neighbour_link_failed(struct path_engine *e, struct neighbour *n)
+void path_neighbour_link_failed(struct path_engine *e, struct neighbour *n)
 {
     if (n->wanted && !n->link)
         tunnel_out(e, PATH_OUT_LINK_DOWN, n);
@@ -226,13 +226,13 @@ void neighbour_link_failed(struct path_engine *e, struct neighbour *n)
 
 static void say_use(struct path_engine *e, const struct neighbour *n, enum path_use use)
 {
-    struct path_out *o = out_add(e, PATH_OUT_TUNNEL_USE);
+    struct path_out *o = path_out_add(e, PATH_OUT_TUNNEL_USE);
     o->instance = n->instance;
     o->tunnel = n->tunnel;
     o->use = use;
 }
 
-void neighbour_used(struct path_engine *e, struct neighbour *n)
+void path_neighbour_used(struct path_engine *e, struct neighbour *n)
 {
     if (n->busy)
         return;
@@ -240,18 +240,19 @@ void neighbour_used(struct path_engine *e, struct neighbour *n)
     say_use(e, n, PATH_USE_BUSY);
 }
 
-void neighbour_idle(struct path_engine *e, instant now, struct neighbour *n)
+void path_neighbour_idle(struct path_engine *e, instant now, struct neighbour *n)
 {
     if (!n->busy)
         return;
     for (const struct path *p = n->paths; p; p = p->first_next)
-        if (p->state == PATH_STATE_UP && now - session_data_used(p) < 2 * e->config->timers.probe)
+        if (p->state == PATH_STATE_UP &&
+            now - path_session_data_used(p) < 2 * e->config->timers.probe)
             return;
     n->busy = false;
     say_use(e, n, PATH_USE_IDLE);
 }
 
-void neighbour_quiet(struct path_engine *e, instant now, struct neighbour *n, instant pause)
+void path_neighbour_quiet(struct path_engine *e, instant now, struct neighbour *n, instant pause)
 {
     if (n->quiet_told && now - n->quiet_told < pause)
         return;
@@ -259,7 +260,7 @@ void neighbour_quiet(struct path_engine *e, instant now, struct neighbour *n, in
     say_use(e, n, PATH_USE_QUIET);
 }
 
-void neighbour_silent(struct path_engine *e, instant now, struct neighbour *n)
+void path_neighbour_silent(struct path_engine *e, instant now, struct neighbour *n)
 {
     if (n->silent_told && now - n->silent_told < SECOND)
         return;
@@ -274,35 +275,36 @@ void path_link_want(struct path_engine *e, instant now, unsigned instance, const
     struct overlay_name name;
 
     snprintf(text, sizeof text, "%s.%s", host, e->instance[instance].config->instance);
-    if (!overlay_name_parse(text, &name, NULL) || engine_is_self(e, name.text))
+    if (!overlay_name_parse(text, &name, NULL) || path_engine_is_self(e, name.text))
         return;
-    struct neighbour *n = neighbour_find(e, name.text);
+    struct neighbour *n = path_neighbour_find(e, name.text);
     if (!want) {
         if (n && n->wanted) {
             n->wanted = false;
-            neighbour_release(e, n);
+            path_neighbour_release(e, n);
         }
         return;
     }
-    n = neighbour_get(e, name.text, instance);
-    neighbour_use(n);
+    n = path_neighbour_get(e, name.text, instance);
+    path_neighbour_use(n);
     if (n->wanted)
         n->users--;
     n->wanted = true;
-    if (!neighbour_want_link(e, now, n, now + e->config->timers.give_up) && !n->opening)
-        neighbour_link_failed(e, n);
+    if (!path_neighbour_want_link(e, now, n, now + e->config->timers.give_up) && !n->opening)
+        path_neighbour_link_failed(e, n);
 }
 
-void neighbours_release_wanted(struct path_engine *e)
+void path_neighbours_release_wanted(struct path_engine *e)
 {
     struct hash_walk walk = {0};
     struct neighbour *n;
-    while ((n = neighbour_each(e, &walk)))
+    while ((n = path_neighbour_each(e, &walk)))
         if (n->wanted)
-            neighbour_release(e, n);
+            path_neighbour_release(e, n);
 }
 
-bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n, instant limit)
+bool path_neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n,
+                              instant limit)
 {
     if (n->link)
         return true;
@@ -314,7 +316,7 @@ bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n
             path_begin(e, now, p, limit);
     } else if (limit < n->opening->opening->limit) {
         n->opening->opening->limit = limit;
-        alive_schedule(e, now, n->opening);
+        path_alive_schedule(e, now, n->opening);
     }
     return n->link != NULL;
 }
@@ -324,23 +326,23 @@ bool neighbour_want_link(struct path_engine *e, instant now, struct neighbour *n
 void path_tunnel_up(struct path_engine *e, instant now, uint32_t tunnel,
                     const struct recipe *recipe)
 {
-    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    struct neighbour *n = path_neighbour_by_tunnel(e, tunnel);
     if (!n || n->tunnel_state == TUNNEL_CLOSED || !recipe_valid(recipe))
         return;
     bool first = n->tunnel_state != TUNNEL_UP;
     n->tunnel_state = TUNNEL_UP;
-    neighbour_set_recipe(e, n, recipe);
+    path_neighbour_set_recipe(e, n, recipe);
     n->most = recipe_mtu(recipe);
     if (n->link)
-        session_set_mtu(n->link, n->most);
+        path_session_set_mtu(n->link, n->most);
     for (struct path *p = n->paths; p; p = p->first_next)
         path_mtu_forget(e, now, p);
     if (n->link && first)
-        control_hello(e, now, n->link);
+        path_control_hello(e, now, n->link);
     if (n->opening && first)
-        link_repeat(e, now, n->opening);
+        path_link_repeat(e, now, n->opening);
     else if (n->opening)
-        link_again(e, n->opening);
+        path_link_again(e, n->opening);
 }
 
 /* Nothing that goes through the tunnel is alive any more, and whoever waits behind a gateway of
@@ -353,24 +355,24 @@ static void all_lost(struct path_engine *e, instant now, struct neighbour *n, co
     if (n->link)
         path_lost(e, now, n->link, reason);
     else
-        transit_link_lost(e, now, n);
+        path_transit_link_lost(e, now, n);
 }
 
 void path_tunnel_failed(struct path_engine *e, instant now, uint32_t tunnel, bool unknown_host,
                         const char *reason)
 {
-    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    struct neighbour *n = path_neighbour_by_tunnel(e, tunnel);
     if (!n || n->tunnel_state == TUNNEL_CLOSED)
         return;
-    neighbour_use(n);
-    neighbour_set_recipe(e, n, NULL);
+    path_neighbour_use(n);
+    path_neighbour_set_recipe(e, n, NULL);
     tunnel_close(e, n); /* the number stays taken until then */
     all_lost(e, now, n, reason);
     if (n->opening) {
         n->opening->opening->unknown_host = unknown_host;
         path_fail(e, now, n->opening, reason);
     }
-    neighbour_release(e, n);
+    path_neighbour_release(e, n);
 }
 
 /* Sizes to try below one that did not fit: common tunnels in tunnels, then the least that IPv6 and
@@ -389,28 +391,28 @@ static uint16_t next_smaller(size_t size)
 static void tunnel_refused(struct path_engine *e, instant now, struct neighbour *n, uint16_t size,
                            uint16_t guess)
 {
-    const struct recipe *r = neighbour_recipe(n);
+    const struct recipe *r = path_neighbour_recipe(n);
     bool less = !r->mtu || size <= r->mtu; /* else it was a probe */
     if (less) {
         struct recipe smaller;
         recipe_unpack(&smaller, r);
         smaller.mtu = guess;
-        neighbour_set_recipe(e, n, &smaller);
-        notice(e, now, 6, "%s: records of %u bytes do not fit on the underlay; using %u", n->name,
-               size, guess);
+        path_neighbour_set_recipe(e, n, &smaller);
+        path_notice(e, now, 6, "%s: records of %u bytes do not fit on the underlay; using %u",
+                    n->name, size, guess);
     }
     for (struct path *p = n->paths; p; p = p->first_next)
         path_mtu_refused(e, now, p, size, guess);
     if (less)
-        transit_tunnel_mtu(e, now, n, guess);
+        path_transit_tunnel_mtu(e, now, n, guess);
 }
 
 void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoint *remote,
                          size_t size, size_t fits)
 {
     struct hash_walk walk = {0};
-    for (struct neighbour *n; (n = neighbour_each(e, &walk));) {
-        const struct recipe *r = neighbour_recipe(n);
+    for (struct neighbour *n; (n = path_neighbour_each(e, &walk));) {
+        const struct recipe *r = path_neighbour_recipe(n);
         if (!r || !endpoint_equal(&recipe_target(r)->send.remote, remote))
             continue;
         size_t mtu = fits && fits < size ? fits : next_smaller(size);
@@ -423,11 +425,11 @@ void path_tunnel_too_big(struct path_engine *e, instant now, const struct endpoi
 bool path_link_message(struct path_engine *e, instant now, uint32_t tunnel,
                        const struct recipe *recipe, const uint8_t *bytes, size_t size)
 {
-    struct neighbour *n = neighbour_by_tunnel(e, tunnel);
+    struct neighbour *n = path_neighbour_by_tunnel(e, tunnel);
     if (!n || !n->link || size > CONTROL_MAX - 1 || (recipe && !recipe_valid(recipe)))
         return false;
     e->scratch[0] = MESSAGE_MODULE;
     memcpy(e->scratch + 1, bytes, size);
-    control_send_by(e, now, n->link, recipe, e->scratch, size + 1);
+    path_control_send_by(e, now, n->link, recipe, e->scratch, size + 1);
     return true;
 }

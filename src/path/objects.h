@@ -11,7 +11,7 @@
  *   slot       what a label of ours stands for: exactly one path, half or side of a transit
  *
  * Nothing that may still be in somebody's hands up the stack is freed while a message is worked on:
- * paths are freed by alive_tick() alone, neighbours when their last user goes, and every path is a
+ * paths are freed by path_alive_tick() alone, neighbours when their last user goes, and every path is a
  * user of its neighbour.  Halves and transits are freed at once, by functions whose callers know. */
 #ifndef OCALA_PATH_OBJECTS_H
 #define OCALA_PATH_OBJECTS_H

@@ -26,7 +26,7 @@ static uint64_t id_hash(const void *context, const struct hash_link *link)
     return crypto_siphash(e->source_key, path_of(link)->id, HANDSHAKE_ID);
 }
 
-void paths_init(struct path_engine *e)
+void path_table_init(struct path_engine *e)
 {
     hash_init(&e->by_id, id_hash, e);
 }
@@ -69,7 +69,7 @@ static void unset_label(struct path_engine *e, struct path *p)
 
 struct path *path_opening_of(struct path_engine *e, const char *chain)
 {
-    const struct name_entry *n = names_find(e, chain);
+    const struct name_entry *n = path_names_find(e, chain);
     return n ? n->opening : NULL;
 }
 
@@ -84,7 +84,7 @@ size_t path_target_size(const struct path *p)
 static void first_join(struct path *p, struct neighbour *n)
 {
     p->first = n;
-    neighbour_use(n);
+    path_neighbour_use(n);
     p->first_next = n->paths;
     p->first_back = &n->paths;
     if (n->paths)
@@ -98,8 +98,8 @@ static void first_leave(struct path_engine *e, struct path *p)
     if (p->first_next)
         p->first_next->first_back = p->first_back;
     if (p->first->link == p)
-        neighbour_set_link(e, p->first, NULL);
-    neighbour_release(e, p->first);
+        path_neighbour_set_link(e, p->first, NULL);
+    path_neighbour_release(e, p->first);
 }
 
 static void opening_new(struct path_engine *e, struct path *p)
@@ -114,17 +114,17 @@ static void opening_new(struct path_engine *e, struct path *p)
         o->next_of_all->back = &o->next_of_all;
     e->openings = o;
     e->opening_count++;
-    names_of(p->chain)->opening = p;
+    path_names_of(p->chain)->opening = p;
 }
 
 struct path *path_new(struct path_engine *e, const struct name_chain *chain, bool initiator)
 {
     char text[CHAIN_TEXT];
     struct path *p = base_calloc(1, sizeof *p);
-    int instance = engine_instance(e, overlay_name_instance(&chain->hop[0]));
+    int instance = path_engine_instance(e, overlay_name_instance(&chain->hop[0]));
 
     require(instance >= 0);
-    p->slot = initiator ? slot_take(e, SLOT_PATH, p) : 0;
+    p->slot = initiator ? path_slot_take(e, SLOT_PATH, p) : 0;
     if (initiator && !p->slot) {
         free(p);
         return NULL;
@@ -132,9 +132,9 @@ struct path *path_new(struct path_engine *e, const struct name_chain *chain, boo
     p->initiator = initiator;
     p->one_hop = chain->count == 1;
     p->hops = (uint8_t)chain->count;
-    p->chain = names_take(e, name_chain_format(chain, text, sizeof text));
+    p->chain = path_names_take(e, name_chain_format(chain, text, sizeof text));
     p->instance = p->self = (uint16_t)instance;
-    first_join(p, neighbour_get(e, chain->hop[0].text, p->instance));
+    first_join(p, path_neighbour_get(e, chain->hop[0].text, p->instance));
     p->state = PATH_STATE_OPENING;
     e->paths++;
     if (initiator)
@@ -151,7 +151,7 @@ static void asks_free(struct path *p)
     }
 }
 
-void opening_free(struct path_engine *e, struct path *p)
+void path_opening_free(struct path_engine *e, struct path *p)
 {
     if (!p->opening)
         return;
@@ -160,8 +160,8 @@ void opening_free(struct path_engine *e, struct path *p)
     if (o->next_of_all)
         o->next_of_all->back = o->back;
     e->opening_count--;
-    if (names_of(p->chain)->opening == p)
-        names_of(p->chain)->opening = NULL;
+    if (path_names_of(p->chain)->opening == p)
+        path_names_of(p->chain)->opening = NULL;
     if (p->first->opening == p)
         p->first->opening = NULL;
     noise_done(&p->opening->noise);
@@ -174,18 +174,18 @@ void opening_free(struct path_engine *e, struct path *p)
 void path_free(struct path_engine *e, struct path *p)
 {
     heap_unset(&e->timers, &p->timer);
-    opening_free(e, p);
+    path_opening_free(e, p);
     asks_free(p);
-    peer_leave(e, p);
+    path_peer_leave(e, p);
     if (p->has_id)
         hash_remove(&e->by_id, &p->by_id);
     unset_label(e, p);
-    session_free(e, p);
-    slot_free(e, p->slot);
+    path_session_free(e, p);
+    path_slot_free(e, p->slot);
     first_leave(e, p);
     crypto_wipe(&p->keys, sizeof p->keys);
     path_work_free(p);
-    names_give(e, p->chain);
+    path_names_give(e, p->chain);
     free(p);
     e->paths--;
 }
@@ -208,10 +208,10 @@ void path_begin(struct path_engine *e, instant now, struct path *p, instant limi
     p->opening->limit = limit;
     p->opening->next = now + p->opening->spacing;
     if (p->one_hop)
-        link_begin(e, now, p);
+        path_link_begin(e, now, p);
     else
-        open_over_link(e, now, p);
-    alive_schedule(e, now, p);
+        path_open_over_link(e, now, p);
+    path_alive_schedule(e, now, p);
 }
 
 static void failed(struct path_engine *e, uint64_t cookie, const char *format, ...)
@@ -223,21 +223,21 @@ static void failed(struct path_engine *e, uint64_t cookie, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    out_add(e, PATH_OUT_FAILED)->cookie = cookie;
-    out_text(e, "%s", text);
+    path_out_add(e, PATH_OUT_FAILED)->cookie = cookie;
+    path_out_text(e, "%s", text);
 }
 
 /* False: it cannot be begun, and was answered. */
 static bool may_open(struct path_engine *e, const struct name_chain *chain, const char *text,
                      uint64_t cookie)
 {
-    if (engine_instance(e, overlay_name_instance(&chain->hop[0])) < 0) {
+    if (path_engine_instance(e, overlay_name_instance(&chain->hop[0])) < 0) {
         failed(e, cookie, "%.400s: this host is not in %.64s", text,
                overlay_name_instance(&chain->hop[0]));
         return false;
     }
     for (unsigned i = 0; i < chain->count; i++)
-        if (engine_is_self(e, chain->hop[i].text)) {
+        if (path_engine_is_self(e, chain->hop[i].text)) {
             failed(e, cookie, "%.400s is this host itself", chain->hop[i].text);
             return false;
         }
@@ -250,7 +250,7 @@ void path_open(struct path_engine *e, instant now, const struct name_chain *chai
     name_chain_format(chain, text, sizeof text);
     struct path *p = path_current_of(e, text);
     if (p) {
-        struct path_out *o = out_add(e, PATH_OUT_UP);
+        struct path_out *o = path_out_add(e, PATH_OUT_UP);
         o->path = p->slot;
         o->cookie = cookie;
         return;
@@ -302,7 +302,8 @@ static void fail_waiting(struct path_engine *e, instant now, struct neighbour *n
         w->opening->unknown_host = unknown_host;
         path_fail(e, now, w, reason);
     }
-    gateway_link_failed(e, now, n, unknown_host ? REFUSE_UNKNOWN_HOST : REFUSE_UNREACHABLE, reason);
+    path_gateway_link_failed(e, now, n, unknown_host ? REFUSE_UNKNOWN_HOST : REFUSE_UNREACHABLE,
+                             reason);
 }
 
 void path_fail(struct path_engine *e, instant now, struct path *p, const char *reason)
@@ -312,18 +313,18 @@ void path_fail(struct path_engine *e, instant now, struct path *p, const char *r
 
     snprintf(text, sizeof text, "%s", reason);
     for (struct ask *a = p->asks; a; a = a->next) {
-        struct path_out *o = out_add(e, PATH_OUT_FAILED);
+        struct path_out *o = path_out_add(e, PATH_OUT_FAILED);
         o->cookie = a->cookie;
         o->unknown_host = unknown_host;
-        out_text(e, "%s", text);
+        path_out_text(e, "%s", text);
     }
     asks_free(p);
-    opening_free(e, p);
+    path_opening_free(e, p);
     path_leave_soon(e, now, p);
     if (!p->one_hop || p->first->link)
         return;
     fail_waiting(e, now, p->first, unknown_host, text);
-    neighbour_link_failed(e, p->first);
+    path_neighbour_link_failed(e, p->first);
 }
 
 /* ---- message 2 ---- */
@@ -339,12 +340,12 @@ static bool judge_target(struct path_engine *e, instant now, struct path *p, con
         *ret = (struct judgement){.ok = false};
         snprintf(ret->text, sizeof ret->text, "%.100s answered as %.100s", target, said);
     } else {
-        *ret = trust_judge(e, target, n->rs, p->one_hop ? (int)p->instance : -1,
-                           vouched ? p->first->name : NULL, true);
+        *ret = path_trust_judge(e, target, n->rs, p->one_hop ? (int)p->instance : -1,
+                                vouched ? p->first->name : NULL, true);
     }
     if (!ret->ok) {
         drop_count(&e->drops, DROP_NOT_A_MEMBER);
-        notice(e, now, LOG_WARNING, "refused %s: %s", target, ret->text);
+        path_notice(e, now, LOG_WARNING, "refused %s: %s", target, ret->text);
     }
     return ret->ok;
 }
@@ -355,7 +356,7 @@ static size_t proof(struct path_engine *e, const struct path *p, const struct no
 {
     uint8_t key[32];
     struct epoch_keys keys = {0};
-    handshake_keys(n, true, &keys);
+    path_handshake_keys(n, true, &keys);
     record_lane_key(keys.send, 0, 0, key);
     struct record_sealer *s = record_sealer_new(e->library, p->aead, key, 0, 0);
     size_t size = s ? record_seal(s, out, 0, RECORD_KIND_CONTROL, p->label_out) : 0;
@@ -372,7 +373,7 @@ static size_t message3(struct path_engine *e, const struct path *p, struct noise
     uint8_t payload[512];
     struct writer w = writer_over(payload, sizeof payload);
     memcpy(self.name, e->instance[p->self].config->self.text, NAME_TEXT);
-    handshake_payload_write(&w, &self);
+    path_handshake_payload_write(&w, &self);
     return noise_write(n, payload, writer_size(&w), out, NOISE_BLOB_MAX);
 }
 
@@ -387,7 +388,7 @@ static void make_confirm(struct path_engine *e, struct path *p, struct noise *n)
     struct writer w = writer_over(bytes, sizeof bytes);
     if (p->one_hop) {
         struct clear_reply m = {.type = WIRE_CONFIRM, .id = p->id, .blob = blob, .blob_size = size};
-        size = clear_reply_write(&m, bytes, sizeof bytes);
+        size = path_clear_reply_write(&m, bytes, sizeof bytes);
     } else {
         write_u8(&w, MESSAGE_CONFIRM);
         write_bytes(&w, p->id, HANDSHAKE_ID);
@@ -403,9 +404,9 @@ void path_confirm_again(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
     if (p->one_hop)
-        link_send_clear(e, p, w->confirm, w->confirm_size);
+        path_link_send_clear(e, p, w->confirm, w->confirm_size);
     else if (p->first->link)
-        control_send(e, now, p->first->link, w->confirm, w->confirm_size);
+        path_control_send(e, now, p->first->link, w->confirm, w->confirm_size);
     w->confirm_next = now + w->confirm_spacing;
     w->confirm_spacing *= 2;
 }
@@ -415,7 +416,7 @@ void path_confirm_again(struct path_engine *e, instant now, struct path *p)
 static bool answer_fits(const struct path_engine *e, const struct path *p,
                         const struct handshake_payload *answer, uint32_t label)
 {
-    uint8_t aead = handshake_choose_aead(e, answer->aeads);
+    uint8_t aead = path_handshake_choose_aead(e, answer->aeads);
     if (answer->label != (p->one_hop ? label : 0))
         return false;
     if (answer->status)
@@ -430,7 +431,7 @@ static void refused(struct path_engine *e, instant now, struct path *p, unsigned
     char text[400];
     if (status)
         snprintf(text, sizeof text, "%.200s refused us: %s; its log says why", p->chain,
-                 refuse_text(status));
+                 path_refuse_text(status));
     else
         snprintf(text, sizeof text, "%s", j->text);
     path_fail(e, now, p, text);
@@ -442,12 +443,12 @@ static void accepted(struct path_engine *e, instant now, struct path *p, struct 
     struct epoch_keys keys = {0};
     uint8_t key[32];
 
-    p->aead = handshake_choose_aead(e, answer->aeads);
+    p->aead = path_handshake_choose_aead(e, answer->aeads);
     path_work(p)->confirm_spacing = e->config->timers.retry;
     make_confirm(e, p, n);
-    handshake_keys(n, true, &keys);
-    session_create(e, p, answer->lanes);
-    session_first(e, p, &keys);
+    path_handshake_keys(n, true, &keys);
+    path_session_create(e, p, answer->lanes);
+    path_session_first(e, p, &keys);
     crypto_wipe(&keys, sizeof keys);
     memcpy(key, n->rs, 32);
     path_confirm_again(e, now, p);
@@ -465,14 +466,14 @@ void path_accepted(struct path_engine *e, instant now, struct path *p, uint32_t 
     struct noise n = p->opening->noise;
 
     if (size > sizeof payload || !noise_read(&n, noise, size, payload, &payload_size) ||
-        !handshake_payload_read(payload, payload_size, &answer) ||
+        !path_handshake_payload_read(payload, payload_size, &answer) ||
         !answer_fits(e, p, &answer, label)) {
         drop_count(&e->drops,
                    DROP_BAD_HANDSHAKE); /* a forged reply ends nothing: the state was a copy */
     } else if (answer.status || !judge_target(e, now, p, &n, answer.name, vouch, &j)) {
         refused(e, now, p, answer.status, &j);
     } else {
-        uint16_t own = neighbour_record_mtu(p->first);
+        uint16_t own = path_neighbour_record_mtu(p->first);
         p->record_mtu = record_mtu < own ? record_mtu : own;
         path_set_label(e, p, label);
         accepted(e, now, p, &n, &answer, &j);

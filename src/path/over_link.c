@@ -21,14 +21,14 @@ static void make_message(struct path_engine *e, struct path *p)
         .pattern = o->unanswered_ik < 2 ? PATTERN_IK : PATTERN_XX,
         .self = p->self,
         .target = target,
-        .peer_key = trust_key(e, target, key) ? key : NULL,
+        .peer_key = path_trust_key(e, target, key) ? key : NULL,
         .psk = no_secret,
-        .known = stand_known(e, target),
+        .known = path_stand_known(e, target),
     };
     noise_done(&o->noise);
-    size_t size = handshake_begin(e, &o->noise, &s, &o->pattern, noise, sizeof noise);
+    size_t size = path_handshake_begin(e, &o->noise, &s, &o->pattern, noise, sizeof noise);
     require(size);
-    handshake_id(noise, size, id);
+    path_handshake_id(noise, size, id);
     path_set_id(e, p, id);
     free(o->message);
     o->message = base_calloc(1, size);
@@ -38,7 +38,7 @@ static void make_message(struct path_engine *e, struct path *p)
 
 /* Sends MESSAGE_OPEN (again) when the link to the first hop stands; else sees to it that one is
  * opened. */
-void open_over_link(struct path_engine *e, instant now, struct path *p)
+void path_open_over_link(struct path_engine *e, instant now, struct path *p)
 {
     struct opening *o = p->opening;
     struct open_message m = {.record_mtu = 0};
@@ -46,7 +46,7 @@ void open_over_link(struct path_engine *e, instant now, struct path *p)
     uint8_t bytes[CONTROL_MAX];
     struct writer w = writer_over(bytes, sizeof bytes);
 
-    if (!neighbour_want_link(e, now, p->first, o->limit))
+    if (!path_neighbour_want_link(e, now, p->first, o->limit))
         return;
     if (o->sent && o->pattern == PATTERN_IK && ++o->unanswered_ik == 2)
         o->sent = false; /* perhaps the target has another key now: ask without assuming one */
@@ -54,8 +54,8 @@ void open_over_link(struct path_engine *e, instant now, struct path *p)
         make_message(e, p);
     o->sent = true;
     memcpy(m.id, p->id, HANDSHAKE_ID);
-    m.label = slot_label(e, p->slot);
-    m.record_mtu = neighbour_record_mtu(p->first);
+    m.label = path_slot_label(e, p->slot);
+    m.record_mtu = path_neighbour_record_mtu(p->first);
     m.pattern = o->pattern;
     name_chain_parse(p->chain, &m.remaining, &reason);
     m.travelled.count = 1;
@@ -63,18 +63,18 @@ void open_over_link(struct path_engine *e, instant now, struct path *p)
     m.noise = o->message;
     m.noise_size = (uint16_t)o->message_size;
     write_u8(&w, MESSAGE_OPEN);
-    open_message_write(&w, &m);
+    path_open_message_write(&w, &m);
     if (!w.failed)
-        control_send(e, now, p->first->link, bytes, writer_size(&w));
+        path_control_send(e, now, p->first->link, bytes, writer_size(&w));
     o->next = now + o->spacing;
     o->spacing *= 2;
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
 }
 
 /* ---- responder ---- */
 
-void refuse_over_link(struct path_engine *e, instant now, struct path *link,
-                      const uint8_t id[HANDSHAKE_ID], unsigned code, const char *text)
+void path_refuse_over_link(struct path_engine *e, instant now, struct path *link,
+                           const uint8_t id[HANDSHAKE_ID], unsigned code, const char *text)
 {
     uint8_t bytes[512];
     struct writer w = writer_over(bytes, sizeof bytes);
@@ -83,13 +83,13 @@ void refuse_over_link(struct path_engine *e, instant now, struct path *link,
     write_u8(&w, (uint8_t)code);
     write_blob(&w, (const uint8_t *)text, strnlen(text, 256));
     if (!w.failed)
-        control_send(e, now, link, bytes, writer_size(&w));
+        path_control_send(e, now, link, bytes, writer_size(&w));
 }
 
 static void send_answer(struct path_engine *e, instant now, struct half *h)
 {
     if (h->link->link)
-        control_send(e, now, h->link->link, h->answer, h->answer_size);
+        path_control_send(e, now, h->link->link, h->answer, h->answer_size);
 }
 
 static void keep_answer(struct path_engine *e, struct half *h, const uint8_t *noise,
@@ -97,13 +97,13 @@ static void keep_answer(struct path_engine *e, struct half *h, const uint8_t *no
 {
     uint8_t bytes[NOISE_BLOB_MAX + 128];
     struct writer w = writer_over(bytes, sizeof bytes);
-    struct accept_message a = {.label = slot_label(e, h->slot),
+    struct accept_message a = {.label = path_slot_label(e, h->slot),
                                .record_mtu = h->record_mtu,
                                .noise = noise,
                                .noise_size = (uint16_t)noise_size};
     memcpy(a.id, h->id, HANDSHAKE_ID);
     write_u8(&w, MESSAGE_ACCEPT);
-    accept_message_write(&w, &a);
+    path_accept_message_write(&w, &a);
     require(!w.failed);
     h->answer_size = writer_size(&w);
     h->answer = base_calloc(1, h->answer_size);
@@ -113,15 +113,15 @@ static void keep_answer(struct path_engine *e, struct half *h, const uint8_t *no
 static struct half *half_of(struct path_engine *e, instant now, const struct path *link,
                             const struct open_message *m)
 {
-    half_make_room(e, link->first, &m->travelled.hop[0]);
-    struct half *h = half_new(e, now, m->id);
-    uint16_t own = neighbour_record_mtu(link->first);
+    path_half_make_room(e, link->first, &m->travelled.hop[0]);
+    struct half *h = path_half_new(e, now, m->id);
+    uint16_t own = path_neighbour_record_mtu(link->first);
     if (!h)
         return NULL;
     h->instance = link->instance;
     h->over_link = true;
     h->link = link->first;
-    neighbour_use(h->link);
+    path_neighbour_use(h->link);
     h->pattern = m->pattern;
     h->label_out = m->label;
     h->record_mtu = m->record_mtu < own ? m->record_mtu : own;
@@ -137,7 +137,7 @@ static void answer_open(struct path_engine *e, instant now, struct path *link,
 {
     uint8_t noise[NOISE_BLOB_MAX];
     unsigned code = REFUSE_LIMIT;
-    struct half *h = half_find(e, m->id);
+    struct half *h = path_half_find(e, m->id);
 
     if (h && h->answer && h->over_link && h->link == link->first) {
         send_answer(e, now, h);
@@ -149,55 +149,57 @@ static void answer_open(struct path_engine *e, instant now, struct path *link,
     }
     h = half_of(e, now, link, m);
     size_t size =
-        h ? half_answer(e, now, h, m->noise, m->noise_size, noise, sizeof noise, &code) : 0;
+        h ? path_half_answer(e, now, h, m->noise, m->noise_size, noise, sizeof noise, &code) : 0;
     if (!size) {
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
-        refuse_over_link(e, now, link, m->id, code, refuse_text(code));
+        path_refuse_over_link(e, now, link, m->id, code, path_refuse_text(code));
         if (h)
-            half_free(e, h);
+            path_half_free(e, h);
         return;
     }
     keep_answer(e, h, noise, size);
     send_answer(e, now, h);
     if (code == REFUSE_IDENTITY) /* said inside message 2, where only the peer reads it */
-        half_free(e, h);
+        path_half_free(e, h);
 }
 
 /* May this link open one more path? */
 static bool admitted(struct path_engine *e, instant now, struct neighbour *n)
 {
-    if (rate_admits(&n->opens, now, OPENS_PER_SECOND))
+    if (path_rate_admits(&n->opens, now, OPENS_PER_SECOND))
         return true;
     drop_count(&e->drops, DROP_RATE_LIMITED);
     return false;
 }
 
-void open_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
+void path_open_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
 {
     struct open_message m;
-    if (!open_message_read(r, &m) || m.pattern > PATTERN_XX || !m.label || (m.label & 0xF) ||
+    if (!path_open_message_read(r, &m) || m.pattern > PATTERN_XX || !m.label || (m.label & 0xF) ||
         m.record_mtu < 128) {
         drop_count(&e->drops, DROP_BAD_MESSAGE);
         return;
     }
     if (!admitted(e, now, link->first)) {
-        refuse_over_link(e, now, link, m.id, REFUSE_LIMIT, refuse_text(REFUSE_LIMIT));
+        path_refuse_over_link(e, now, link, m.id, REFUSE_LIMIT, path_refuse_text(REFUSE_LIMIT));
         return;
     }
     /* The neighbour must have signed the list of hops last, with the name we know it by. */
     if (strcmp(m.travelled.hop[m.travelled.count - 1].text, link->first->name) ||
         strcmp(m.remaining.hop[0].text, e->instance[link->instance].config->self.text)) {
         drop_count(&e->drops, DROP_BAD_MESSAGE);
-        refuse_over_link(e, now, link, m.id, REFUSE_UNREADABLE, refuse_text(REFUSE_UNREADABLE));
+        path_refuse_over_link(e, now, link, m.id, REFUSE_UNREADABLE,
+                              path_refuse_text(REFUSE_UNREADABLE));
         return;
     }
     if (m.remaining.count == 1)
         answer_open(e, now, link, &m);
     else
-        gateway_open(e, now, link, &m);
+        path_gateway_open(e, now, link, &m);
 }
 
-void open_confirm_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
+void path_open_confirm_receive(struct path_engine *e, instant now, struct path *link,
+                               struct reader *r)
 {
     uint8_t id[HANDSHAKE_ID];
     uint16_t size;
@@ -207,29 +209,30 @@ void open_confirm_receive(struct path_engine *e, instant now, struct path *link,
         drop_count(&e->drops, DROP_BAD_MESSAGE);
         return;
     }
-    struct half *h = half_find(e, id);
+    struct half *h = path_half_find(e, id);
     struct path *p = path_of_handshake(e, id);
     if (h && h->over_link && h->link == link->first)
-        half_confirm(e, now, h, blob, size, NULL);
+        path_half_confirm(e, now, h, blob, size, NULL);
     else if (p && !p->one_hop && p->state == PATH_STATE_UP && p->first == link->first)
-        control_hello(e, now, p);
-    else if (!gateway_confirm(e, now, link, id, blob, size))
+        path_control_hello(e, now, p);
+    else if (!path_gateway_confirm(e, now, link, id, blob, size))
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
 }
 
 /* ---- initiator: what came back ---- */
 
-void open_accept_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
+void path_open_accept_receive(struct path_engine *e, instant now, struct path *link,
+                              struct reader *r)
 {
     struct accept_message m;
-    if (!accept_message_read(r, &m) || !m.label || (m.label & 0xF) || m.record_mtu < 128) {
+    if (!path_accept_message_read(r, &m) || !m.label || (m.label & 0xF) || m.record_mtu < 128) {
         drop_count(&e->drops, DROP_BAD_MESSAGE);
         return;
     }
     struct path *p = path_of_handshake(e, m.id);
     if (p && p->opening && !p->one_hop && p->first == link->first)
         path_accepted(e, now, p, m.label, m.record_mtu, &m.target, m.noise, m.noise_size);
-    else if (p || !gateway_accept(e, now, link, &m))
+    else if (p || !path_gateway_accept(e, now, link, &m))
         drop_count(&e->drops, p ? DROP_DUPLICATE_HANDSHAKE : DROP_BAD_HANDSHAKE);
 }
 
@@ -240,7 +243,7 @@ static void opening_refused(struct path_engine *e, instant now, struct path *p, 
     if (code == REFUSE_UNREADABLE && p->opening->pattern == PATTERN_IK) {
         p->opening->unanswered_ik = 2; /* perhaps the target has another key now */
         p->opening->sent = false;
-        open_over_link(e, now, p);
+        path_open_over_link(e, now, p);
         return;
     }
     p->opening->unknown_host = code == REFUSE_UNKNOWN_HOST;
@@ -249,7 +252,8 @@ static void opening_refused(struct path_engine *e, instant now, struct path *p, 
     path_fail(e, now, p, reason);
 }
 
-void open_refuse_receive(struct path_engine *e, instant now, struct path *link, struct reader *r)
+void path_open_refuse_receive(struct path_engine *e, instant now, struct path *link,
+                              struct reader *r)
 {
     uint8_t id[HANDSHAKE_ID];
     uint16_t size;
@@ -270,6 +274,6 @@ void open_refuse_receive(struct path_engine *e, instant now, struct path *link, 
         opening_refused(e, now, p, code, text);
     else if (ours && !p->confirmed_at && p->state == PATH_STATE_UP)
         path_lost(e, now, p, text);
-    else if (p || !gateway_refuse(e, now, link, id, code, text))
+    else if (p || !path_gateway_refuse(e, now, link, id, code, text))
         drop_count(&e->drops, DROP_BAD_HANDSHAKE);
 }

@@ -21,10 +21,10 @@ struct asleep {
     } lane[];
 };
 
-void session_forget_parked(struct path_engine *e, struct path *p)
+void path_session_forget_parked(struct path_engine *e, struct path *p)
 {
     for (unsigned i = 0; p->parking && i < p->fwd->lanes; i++)
-        epoch_retire(e->epoch, p->parking->lane[i], session_lane_release);
+        epoch_retire(e->epoch, p->parking->lane[i], path_session_lane_release);
     free(p->parking);
     free(p->asleep);
     p->parking = NULL;
@@ -32,7 +32,7 @@ void session_forget_parked(struct path_engine *e, struct path *p)
 }
 
 /* Not while keys are being replaced: records under the others are still on their way. */
-bool session_park(struct path_engine *e, struct path *p)
+bool path_session_park(struct path_engine *e, struct path *p)
 {
     if (p->parked || p->parking || path_keys_under_way(p) || !p->published)
         return false;
@@ -42,7 +42,7 @@ bool session_park(struct path_engine *e, struct path *p)
     p->parking->mark = epoch_mark(e->epoch);
     p->parked = true;
     path_mtu_free(p); /* it counts what those lanes sent */
-    session_parked_settle(e, p);
+    path_session_parked_settle(e, p);
     return true;
 }
 
@@ -67,7 +67,7 @@ static void put_away(struct asleep *a, const struct path *p, const struct lane *
         a->received |= (uint16_t)(1u << l->index);
 }
 
-bool session_parked_settle(struct path_engine *e, struct path *p)
+bool path_session_parked_settle(struct path_engine *e, struct path *p)
 {
     struct parking *k = p->parking;
     if (!k)
@@ -89,7 +89,8 @@ static struct lane *lane_from(struct path_engine *e, const struct path *p, unsig
     const struct asleep *a = p->asleep;
     struct lane *l = lane_new((uint8_t)index);
     bool received = a->received >> index & 1;
-    session_key_lane(e, p, l, a->lane[index].next_send, received ? &a->lane[index].highest : NULL);
+    path_session_key_lane(e, p, l, a->lane[index].next_send,
+                          received ? &a->lane[index].highest : NULL);
     atomic_store(&l->heard, a->heard[index > 0]);
     atomic_store(&l->sent, a->sent[index > 0]);
     if (!index) { /* lane 0 goes on counting for all */
@@ -101,7 +102,7 @@ static struct lane *lane_from(struct path_engine *e, const struct path *p, unsig
     return l;
 }
 
-void session_wake(struct path_engine *e, struct path *p)
+void path_session_wake(struct path_engine *e, struct path *p)
 {
     if (!p->parked)
         return;
@@ -123,7 +124,7 @@ static void take_later(instant *at, instant t)
     *at = t > *at ? t : *at;
 }
 
-void session_parked_use(const struct path *p, unsigned first, instant *heard, instant *sent)
+void path_session_parked_use(const struct path *p, unsigned first, instant *heard, instant *sent)
 {
     for (unsigned i = first; p->parking && i < p->fwd->lanes; i++) {
         take_later(heard, atomic_load(&p->parking->lane[i]->heard));
@@ -143,7 +144,7 @@ static void add_lane(const struct lane *l, struct path_info *ret)
     ret->bytes_out += counted(&l->bytes_out);
 }
 
-void session_count(const struct path *p, struct path_info *ret)
+void path_session_count(const struct path *p, struct path_info *ret)
 {
     for (unsigned i = 0; p->fwd && i < p->fwd->lanes; i++) {
         const struct lane *l = p->parking ? p->parking->lane[i] : atomic_load(&p->fwd->lane[i]);
@@ -158,7 +159,7 @@ void session_count(const struct path *p, struct path_info *ret)
     }
 }
 
-uint64_t session_parked_counter(const struct path *p, unsigned lane)
+uint64_t path_session_parked_counter(const struct path *p, unsigned lane)
 {
     return p->asleep ? p->asleep->lane[lane].next_send : 0;
 }

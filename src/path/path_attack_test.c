@@ -27,7 +27,7 @@ static size_t make_open(struct box *like, const char *target, uint8_t out[OPEN_S
                                    .psk = in->psk[0],
                                    .label = label,
                                    .pad_to = OPEN_SIZE - 10 - OPEN_MACS};
-    size_t size = handshake_begin(like->e, &n, &s, &pattern, noise, sizeof noise);
+    size_t size = path_handshake_begin(like->e, &n, &s, &pattern, noise, sizeof noise);
     noise_done(&n);
     struct writer w = writer_over(out, OPEN_SIZE + 64);
     write_u8(&w, WIRE_OPEN);
@@ -37,7 +37,7 @@ static size_t make_open(struct box *like, const char *target, uint8_t out[OPEN_S
     write_u32(&w, label);
     write_blob(&w, noise, size);
     size = writer_size(&w);
-    link_mac(in->mac_key[0], out, size, out + size);
+    path_link_mac(in->mac_key[0], out, size, out + size);
     memset(out + size + LINK_MAC, 0, LINK_MAC);
     assert_false(w.failed);
     return size + OPEN_MACS;
@@ -146,16 +146,16 @@ static void one_address_with_a_cookie_gets_its_share(void **state)
     struct endpoint one = stranger(1), other = stranger(1 << 16);
     unsigned admitted = 0;
     for (unsigned i = 0; i < 1000; i++)
-        admitted += source_admits(beta->e, net.now, SOURCE_OPENS, &one.ip, OPENS_PER_SOURCE);
+        admitted += path_source_admits(beta->e, net.now, SOURCE_OPENS, &one.ip, OPENS_PER_SOURCE);
     assert_int_equal(admitted, OPENS_PER_SOURCE);
     assert_int_equal(box_drops(beta, DROP_RATE_LIMITED), 1000 - OPENS_PER_SOURCE);
-    assert_true(source_admits(beta->e, net.now, SOURCE_OPENS, &other.ip, OPENS_PER_SOURCE));
+    assert_true(path_source_admits(beta->e, net.now, SOURCE_OPENS, &other.ip, OPENS_PER_SOURCE));
     net_run(&net, SECOND);
-    assert_true(source_admits(beta->e, net.now, SOURCE_OPENS, &one.ip, OPENS_PER_SOURCE));
+    assert_true(path_source_admits(beta->e, net.now, SOURCE_OPENS, &one.ip, OPENS_PER_SOURCE));
     /* Who owns half of an IPv6 address owns all addresses with that half. */
     struct ip_address six = {.family = 6, .bytes = {0x20, 1, 0xd, 0xb8}};
     for (admitted = 0; six.bytes[15] < 200; six.bytes[15]++)
-        admitted += source_admits(beta->e, net.now, SOURCE_OPENS, &six, OPENS_PER_SOURCE);
+        admitted += path_source_admits(beta->e, net.now, SOURCE_OPENS, &six, OPENS_PER_SOURCE);
     assert_int_equal(admitted, OPENS_PER_SOURCE);
     net_done(&net);
 }
@@ -244,8 +244,8 @@ static void what_waits_in_halves_is_bounded(void **state)
     unsigned stashed = 0;
     for (const struct half *h = beta->e->oldest_half; h; h = h->newer, stashed++)
         for (unsigned i = 0; i < STASH_MAX; i++)
-            half_stash(beta->e, (struct half *)h, &(struct arrival){.socket = 0}, record,
-                       sizeof record);
+            path_half_stash(beta->e, (struct half *)h, &(struct arrival){.socket = 0}, record,
+                            sizeof record);
     assert_true(stashed > 50);
     assert_true(beta->e->stashed <= STASHED_BYTES);
     assert_true(beta->e->stashed > STASHED_BYTES / 2);
@@ -274,10 +274,10 @@ static void send_open(struct box *from, const char *to, const char *origin, cons
     struct noise n;
     struct writer w = writer_over(bytes, sizeof bytes);
     assert_non_null(link);
-    m.noise_size = (uint16_t)handshake_begin(from->e, &n, &s, &m.pattern, noise, sizeof noise);
+    m.noise_size = (uint16_t)path_handshake_begin(from->e, &n, &s, &m.pattern, noise, sizeof noise);
     m.noise = noise;
     noise_done(&n);
-    handshake_id(noise, m.noise_size, m.id);
+    path_handshake_id(noise, m.noise_size, m.id);
     if (ret_id)
         memcpy(ret_id, m.id, HANDSHAKE_ID);
     snprintf(m.remaining.hop[m.remaining.count++].text, NAME_TEXT, "%s", to);
@@ -287,9 +287,9 @@ static void send_open(struct box *from, const char *to, const char *origin, cons
     if (via)
         snprintf(m.travelled.hop[m.travelled.count++].text, NAME_TEXT, "%s", via);
     write_u8(&w, MESSAGE_OPEN);
-    open_message_write(&w, &m);
+    path_open_message_write(&w, &m);
     assert_false(w.failed);
-    control_send(from->e, from->net->now, link, bytes, writer_size(&w));
+    path_control_send(from->e, from->net->now, link, bytes, writer_size(&w));
     box_pump(from);
 }
 
@@ -304,12 +304,12 @@ static void an_initiator_pushes_out_only_its_own_halves(void **state)
     assert_true(a->up);
     send_open(t.gate, "beta.west.ip", "alpha.east.ip", "gate.west.ip", "beta.west.ip", id);
     net_run(&t.net, 10 * MILLISECOND);
-    assert_non_null(half_find(t.beta->e, id));
+    assert_non_null(path_half_find(t.beta->e, id));
     for (unsigned i = 0; i < 1100; i++) {
         send_open(t.gate, "beta.west.ip", "mallory.east.ip", "gate.west.ip", "beta.west.ip", NULL);
         net_run(&t.net, 5 * MILLISECOND);
     }
-    assert_non_null(half_find(t.beta->e, id));
+    assert_non_null(path_half_find(t.beta->e, id));
     assert_true(count_of(t.beta).halves <= 1 + HALVES_PER_ORIGIN);
     assert_true(box_drops(t.beta, DROP_LIMIT) > 1000);
     /* ... and a neighbour all together, whatever it calls the initiators. */
@@ -385,8 +385,8 @@ static void messages_of_one_link_are_limited(void **state)
     uint64_t before = lane0_out(beta, "alpha.east.ip");
     uint8_t probe[5] = {MESSAGE_PROBE};
     for (unsigned i = 0; i < 3 * MESSAGES_PER_LINK; i++) {
-        control_send(alpha->e, net.now, box_neighbour(alpha, "beta.east.ip")->link, probe,
-                     sizeof probe);
+        path_control_send(alpha->e, net.now, box_neighbour(alpha, "beta.east.ip")->link, probe,
+                          sizeof probe);
         box_pump(alpha);
     }
     net_run(&net, 500 * MILLISECOND);
@@ -416,8 +416,8 @@ static void what_is_passed_on_is_limited(void **state)
         write_u8(&w, MESSAGE_MTU);
         write_u32(&w, box_path(t.alpha, "beta.west.ip")->label_out);
         write_u16(&w, 1300);
-        control_send(t.alpha->e, t.net.now, box_neighbour(t.alpha, "gate.east.ip")->link, bytes,
-                     sizeof bytes);
+        path_control_send(t.alpha->e, t.net.now, box_neighbour(t.alpha, "gate.east.ip")->link,
+                          bytes, sizeof bytes);
         box_pump(t.alpha);
     }
     net_run(&t.net, 500 * MILLISECOND);
@@ -437,7 +437,7 @@ static void more_labels_than_there_are(void **state)
     net_run(&t.net, SECOND);
     assert_true(a->up);
     uint32_t *taken = calloc(LABEL_SLOTS, sizeof *taken), count = 0;
-    while ((taken[count] = slot_take(t.gate->e, SLOT_HALF, t.gate)))
+    while ((taken[count] = path_slot_take(t.gate->e, SLOT_HALF, t.gate)))
         count++;
     assert_true(count > LABEL_SLOTS / 4);
     struct box *gamma = box_new(&t.net, "gamma", "east", NULL);
@@ -451,7 +451,7 @@ static void more_labels_than_there_are(void **state)
     assert_true(box_drops(t.gate, DROP_LIMIT) >= 2);
     trio_check_same(&t);
     while (count)
-        slot_free(t.gate->e, taken[--count]);
+        path_slot_free(t.gate->e, taken[--count]);
     free(taken);
     trio_done(&t);
 }
@@ -468,15 +468,15 @@ static void too_many_neighbours(void **state)
     for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
         char name[NAME_TEXT];
         snprintf(name, sizeof name, "h%u.east.ip", i);
-        some[i] = neighbour_get(beta->e, name, 0);
-        neighbour_use(some[i]);
+        some[i] = path_neighbour_get(beta->e, name, 0);
+        path_neighbour_use(some[i]);
     }
     struct answer *a = box_open(alpha, "beta.east.ip");
     net_run(&net, 20 * SECOND);
     assert_true(a->failed);
     assert_true(box_drops(beta, DROP_LIMIT) > 0);
     for (unsigned i = 0; i < NEIGHBOURS_MAX; i++)
-        neighbour_release(beta->e, some[i]);
+        path_neighbour_release(beta->e, some[i]);
     box_pump(beta);
     free(some);
     a = box_open(alpha, "beta.east.ip");
@@ -512,7 +512,7 @@ static void too_many_names_are_known(void **state)
     assert_true(a->up);
     size_t size;
     char *text = many_known(KNOWN_MAX - 1, "east.ip", "first use", &size);
-    trust_load(beta->e, text, size);
+    path_trust_load(beta->e, text, size);
     free(text);
     box_start(gamma);
     box_open(gamma, "beta.east.ip");
@@ -535,7 +535,7 @@ static void a_gateway_vouches_for_too_many_names(void **state)
     trio_init(&t, 23, NULL);
     size_t size;
     char *text = many_known(KNOWN_PER_GATEWAY, "west.ip", "vouched for by gate.east.ip", &size);
-    trust_load(t.alpha->e, text, size);
+    path_trust_load(t.alpha->e, text, size);
     free(text);
     struct answer *a = box_open(t.alpha, "beta.west.ip.via.gate.east.ip");
     net_run(&t.net, 20 * SECOND);

@@ -420,7 +420,7 @@ struct path *box_path(struct box *b, const char *name)
 
 struct neighbour *box_neighbour(struct box *b, const char *name)
 {
-    return neighbour_find(b->e, name);
+    return path_neighbour_find(b->e, name);
 }
 
 bool box_up(struct box *b, const char *name)

@@ -100,7 +100,7 @@ static void over_one_to_eight_gateways(void **state)
             assert_true(p->confirmed_at && !path_work(p)->confirm);
             assert_int_equal(p->record_mtu, 1500 - 10 * gateways);
             assert_int_equal(q->record_mtu, 1500 - 10 * gateways);
-            assert_true(p->label_out != slot_label(last->e, q->slot));
+            assert_true(p->label_out != path_slot_label(last->e, q->slot));
             check_chain(&c);
         }
         assert_non_null(strstr(first->known, gateways > 1 ? "vouched for by g1.n1.ip"
@@ -272,7 +272,7 @@ static void a_known_handshake_from_elsewhere_is_refused(void **state)
     memcpy(m.id, transit->id, HANDSHAKE_ID);
     require(name_chain_parse("x.east.ip.via.gate.west.ip", &m.remaining, &reason));
     require(name_chain_parse("beta.west.ip", &m.travelled, &reason));
-    gateway_open(t.gate->e, t.net.now, box_neighbour(t.gate, "beta.west.ip")->link, &m);
+    path_gateway_open(t.gate->e, t.net.now, box_neighbour(t.gate, "beta.west.ip")->link, &m);
     box_pump(t.gate);
     assert_ptr_equal(t.gate->e->transits, transit);
     assert_int_equal(HASH_COUNT(t.gate->e->transits), 1);
@@ -315,8 +315,8 @@ static void labels_run_out(void **state)
     net_run(&t.net, SECOND);
     uint32_t used = t.gate->e->slots_used;
     t.gate->e->slots_used = LABEL_SLOTS / 4 * 3;
-    for (uint32_t slot; (slot = slot_take(t.gate->e, SLOT_TRANSIT, NULL));)
-        slot_free(t.gate->e, slot);
+    for (uint32_t slot; (slot = path_slot_take(t.gate->e, SLOT_TRANSIT, NULL));)
+        path_slot_free(t.gate->e, slot);
     struct answer *a = box_open(t.alpha, "gamma.west.ip.via.gate.east.ip");
     struct answer *b = box_open(t.gate, "beta.west.ip.via.alpha.east.ip");
     net_run(&t.net, SECOND);
@@ -389,9 +389,9 @@ static void a_smaller_tunnel_is_told(void **state)
     assert_int_equal(box_path(t.alpha, "beta.west.ip")->record_mtu, 1500);
     struct neighbour *n = box_neighbour(t.gate, "beta.west.ip");
     struct recipe smaller;
-    recipe_unpack(&smaller, neighbour_recipe(n));
+    recipe_unpack(&smaller, path_neighbour_recipe(n));
     smaller.mtu = 1300;
-    neighbour_set_recipe(t.gate->e, n, &smaller);
+    path_neighbour_set_recipe(t.gate->e, n, &smaller);
     assert_true(box_send_sized(t.alpha, t.beta, "beta.west.ip", 4, 1400, 1025));
     net_run(&t.net, SECOND);
     assert_int_equal(t.beta->got[t.alpha->index], 0);

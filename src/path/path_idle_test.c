@@ -60,7 +60,7 @@ static void an_idle_path_sleeps_and_wakes(void **state)
     }
     /* Counters went on: had one been used twice, the fixture would have said so. */
     const struct path *p = box_path(t.alpha, "beta.west.ip");
-    assert_int_equal(session_parked_counter(p, 1), 60);
+    assert_int_equal(path_session_parked_counter(p, 1), 60);
     assert_int_equal(p->rekeys, 0);
     trio_done(&t);
 }
@@ -292,8 +292,8 @@ static void a_sleeping_path_is_small(void **state)
         keys.send[0] ^= (uint8_t)(n + 1); /* another key for each */
         keys.send[1] ^= (uint8_t)((n + 1) >> 8);
         path_set_label(e, p, LABEL(n + 1, 1, 0));
-        session_create(e, p, 1);
-        session_first(e, p, &keys);
+        path_session_create(e, p, 1);
+        path_session_first(e, p, &keys);
         snprintf(name, sizeof name, "x%u.west.ip", n);
         path_stands(e, t.net.now, p, name, key, "vouched for by gate.east.ip", NULL);
         p->confirmed_at = t.net.now;

@@ -157,7 +157,7 @@ static void records_from_nowhere_move_nothing(void **state)
         if (data) {
             assert_true(box_send(t.alpha, t.beta, "beta.east.ip", 4));
         } else {
-            control_hello(t.alpha->e, t.net.now, box_path(t.alpha, "beta.east.ip"));
+            path_control_hello(t.alpha->e, t.net.now, box_path(t.alpha, "beta.east.ip"));
             box_pump(t.alpha);
         }
         net_run(&t.net, 100 * MILLISECOND);
@@ -313,7 +313,7 @@ static void a_tunnel_closes_behind_its_workers(void **state)
             recipe_begin(&r);
             assert_true(recipe_add_prepend(&r, "--", 2, &count, 1));
             assert_true(recipe_add_send(&r, 0, NULL, &t.beta->endpoint[0], 0));
-            neighbour_set_recipe(t.alpha->e, n, &r);
+            path_neighbour_set_recipe(t.alpha->e, n, &r);
         }
         box_stick(t.alpha, true);
         path_tunnel_failed(t.alpha->e, t.net.now, tunnel, false, "gone");

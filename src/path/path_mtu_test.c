@@ -190,7 +190,7 @@ static void a_forged_guess_does_not_last(void **state)
     assert_int_equal(mtu(x.t.alpha, "beta.west.ip"), 600);
     use(&x, 3, 1300);
     assert_in_range(mtu(x.t.alpha, "beta.west.ip"), 1396, 1400);
-    assert_true(neighbour_tunnel_mtu(box_neighbour(x.t.alpha, "gate.east.ip")) >= 1396);
+    assert_true(path_neighbour_tunnel_mtu(box_neighbour(x.t.alpha, "gate.east.ip")) >= 1396);
     trio_done(&x.t);
 }
 
@@ -363,7 +363,7 @@ static void a_new_way_is_measured(void **state)
     x.ways.count = 0;
     struct neighbour *n = box_neighbour(x.t.alpha, "gate.east.ip");
     struct recipe again;
-    recipe_unpack(&again, neighbour_recipe(n));
+    recipe_unpack(&again, path_neighbour_recipe(n));
     path_tunnel_up(x.t.alpha->e, x.t.net.now, n->tunnel, &again);
     box_pump(x.t.alpha);
     use(&x, 2, 1400);

@@ -155,7 +155,7 @@ static void the_responder_waits_for_a_record(void **state)
 {
     struct two t;
     two_init(&t, 30, NULL);
-    rekey_begin(t.alpha->e, t.net.now, alphas(&t));
+    path_rekey_begin(t.alpha->e, t.net.now, alphas(&t));
     box_pump(t.alpha);
     net_run(&t.net, 6 * MILLISECOND); /* REKEY arrived, REKEY_REPLY is on its way */
     assert_non_null(path_work(betas(&t))->next);
@@ -188,13 +188,13 @@ static void asked_twice_answered_the_same(void **state)
     two_init(&t, 31, NULL);
     struct path *p = alphas(&t);
     for (unsigned i = 0; i < 3; i++) {
-        rekey_begin(t.alpha->e, t.net.now, p);
-        rekey_begin(t.alpha->e, t.net.now, p);
+        path_rekey_begin(t.alpha->e, t.net.now, p);
+        path_rekey_begin(t.alpha->e, t.net.now, p);
         box_pump(t.alpha);
         net_run(&t.net, 6 * MILLISECOND);
         assert_non_null(path_work(betas(&t))->next);
         struct epoch_keys first = *path_work(betas(&t))->next;
-        rekey_begin(t.alpha->e, t.net.now, p);
+        path_rekey_begin(t.alpha->e, t.net.now, p);
         box_pump(t.alpha);
         net_run(&t.net, 3 * MILLISECOND);
         assert_memory_equal(&first, path_work(betas(&t))->next, sizeof first);
@@ -214,17 +214,17 @@ static void strange_messages_change_nothing(void **state)
 {
     struct two t;
     two_init(&t, 32, NULL);
-    rekey_begin(t.alpha->e, t.net.now, alphas(&t));
+    path_rekey_begin(t.alpha->e, t.net.now, alphas(&t));
     box_pump(t.alpha);
     net_run(&t.net, 40 * SECOND);
     check_agree(&t);
     for (unsigned type = MESSAGE_REKEY; type <= MESSAGE_REKEY_DONE; type++)
         for (unsigned epoch = 0; epoch < 4; epoch++) {
             uint8_t bytes[100] = {(uint8_t)type, (uint8_t)epoch, 0, 96, 1, 2, 3};
-            control_send(t.alpha->e, t.net.now, alphas(&t), bytes, sizeof bytes);
-            control_send(t.beta->e, t.net.now, betas(&t), bytes, sizeof bytes);
-            control_send(t.beta->e, t.net.now, betas(&t), bytes,
-                         type == MESSAGE_REKEY_DONE ? 1 : 3);
+            path_control_send(t.alpha->e, t.net.now, alphas(&t), bytes, sizeof bytes);
+            path_control_send(t.beta->e, t.net.now, betas(&t), bytes, sizeof bytes);
+            path_control_send(t.beta->e, t.net.now, betas(&t), bytes,
+                              type == MESSAGE_REKEY_DONE ? 1 : 3);
             box_pump(t.alpha);
             box_pump(t.beta);
             net_run(&t.net, SECOND);
@@ -246,13 +246,13 @@ static void a_path_that_drains_meanwhile(void **state)
         two_init(&t, 60 + i, "policy: [{peer: '*', allow: any}]\n");
         struct path *p = alphas(&t);
         if (i & 1)
-            rekey_begin(t.alpha->e, t.net.now, p);
-        alive_suspect(i & 2 ? t.beta->e : t.alpha->e, t.net.now, i & 2 ? betas(&t) : p);
+            path_rekey_begin(t.alpha->e, t.net.now, p);
+        path_alive_suspect(i & 2 ? t.beta->e : t.alpha->e, t.net.now, i & 2 ? betas(&t) : p);
         box_pump(t.alpha);
         box_pump(t.beta);
         talk(&t, 2 * (i / 2) * MILLISECOND + MILLISECOND, MILLISECOND);
         if (!(i & 1) && p->state == PATH_STATE_UP)
-            rekey_begin(t.alpha->e, t.net.now, p);
+            path_rekey_begin(t.alpha->e, t.net.now, p);
         box_pump(t.alpha);
         talk(&t, 300 * MILLISECOND, 3 * MILLISECOND);
         assert_int_equal(t.beta->got[t.alpha->index], t.alpha->sent[t.beta->index]);

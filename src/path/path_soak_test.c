@@ -108,9 +108,9 @@ static void meddle(struct chaos *c)
     struct box *b = c->box[draw(c, BOXES)];
     instant now = c->net.now;
     uint32_t slot = draw(c, b->e->slot_range);
-    for (unsigned i = 0; i < b->e->slot_range && !slot_path(b->e, slot); i++)
+    for (unsigned i = 0; i < b->e->slot_range && !path_slot_path(b->e, slot); i++)
         slot = (slot + 1) % b->e->slot_range;
-    struct path *p = slot_path(b->e, slot);
+    struct path *p = path_slot_path(b->e, slot);
     switch (draw(c, 8)) {
     case 0:
         path_close(b->e, now, slot, "chaos");

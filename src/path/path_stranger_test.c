@@ -137,8 +137,8 @@ static void many_halves_turn_cookies_on(void **state)
         struct writer w = writer_over(open + 4, OPEN_SIZE - 4);
         write_u32(&w, s.label);
         write_u16(&w, (uint16_t)s.pad_to);
-        handshake_begin(t.alpha->e, &n, &s, &pattern, write_room(&w, s.pad_to), s.pad_to);
-        link_mac(in->mac_key[0], open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
+        path_handshake_begin(t.alpha->e, &n, &s, &pattern, write_room(&w, s.pad_to), s.pad_to);
+        path_link_mac(in->mac_key[0], open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
         memset(open + OPEN_SIZE - LINK_MAC, 0, LINK_MAC);
         net_inject(&t.net, &t.mallory, &t.beta->endpoint[0], open, OPEN_SIZE);
         net_run(&t.net, MICROSECOND);
@@ -255,7 +255,7 @@ static bool forge(struct net *net, struct tape *tape, struct box *from, uint8_t 
     for (unsigned code = 0; code < 12; code++) {
         uint8_t refuse[64];
         struct clear_reply m = {.type = WIRE_REFUSE, .code = (uint8_t)code, .id = bytes + 4};
-        size_t refuse_size = clear_reply_write(&m, refuse, sizeof refuse);
+        size_t refuse_size = path_clear_reply_write(&m, refuse, sizeof refuse);
         net_inject(net, &net->box[1].endpoint[0], &net->box[0].endpoint[0], refuse, refuse_size);
     }
     return true;
@@ -334,7 +334,7 @@ static void wrong_shapes(void **state)
 
     /* A low-order ephemeral key, by a member: message 2 would have no secret of ours in it. */
     memset(open + 10, 0, 32);
-    link_mac(key, open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
+    path_link_mac(key, open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
     net_inject(&t.net, &t.mallory, &t.beta->endpoint[0], open, OPEN_SIZE);
     net_run(&t.net, MILLISECOND);
     assert_int_equal(box_drops(t.beta, DROP_BAD_HANDSHAKE), 1);
@@ -343,7 +343,7 @@ static void wrong_shapes(void **state)
     /* The label in clear changed, by a member: it is repeated inside. */
     memcpy(open, t.tape.item[at].bytes, OPEN_SIZE);
     open[5] ^= 1;
-    link_mac(key, open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
+    path_link_mac(key, open, OPEN_SIZE - OPEN_MACS, open + OPEN_SIZE - OPEN_MACS);
     net_inject(&t.net, &t.mallory, &t.beta->endpoint[0], open, OPEN_SIZE);
     net_run(&t.net, SECOND);
     assert_int_equal(box_drops(t.beta, DROP_BAD_HANDSHAKE), 2);

@@ -230,8 +230,8 @@ static void paths(void **state)
     compare_message(&v, "CONFIRM to gate", t->alpha, gates, MESSAGE_CONFIRM);
     compare_message(&v, "CONFIRM to beta", t->gate, betas, MESSAGE_CONFIRM);
     compare_keys(&v, "path", p);
-    control_probe_sized(t->alpha->e, t->net.now, box_path(t->alpha, "beta.west.ip"), 0x9a3b5c7e,
-                        RECORD_OVERHEAD + 24);
+    path_control_probe_sized(t->alpha->e, t->net.now, box_path(t->alpha, "beta.west.ip"),
+                             0x9a3b5c7e, RECORD_OVERHEAD + 24);
     box_pump(t->alpha);
     net_run(&t->net, 100 * MILLISECOND);
     compare_message(&v, "PROBE", t->alpha, box_path(t->beta, "alpha.east.ip"), MESSAGE_PROBE);

@@ -237,7 +237,7 @@ static void what_drains_goes_with_the_key(void **state)
     three(&t, 22, believe_west, forward_all, believe_east);
     assert_true(ask(&t, VIA_GATE)->up);
     struct path *first = box_path(t.alpha, "beta.west.ip");
-    alive_suspect(t.alpha->e, t.net.now, first); /* a second one stands, the first drains */
+    path_alive_suspect(t.alpha->e, t.net.now, first); /* a second one stands, the first drains */
     box_pump(t.alpha);
     net_run(&t.net, SECOND);
     assert_int_equal(first->state, PATH_STATE_DRAINING);

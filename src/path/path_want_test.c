@@ -95,12 +95,12 @@ static void test_messages(void **state)
     struct recipe other = {0};
     assert_false(
         path_link_message(t.alpha->e, t.net.now, n->tunnel, &other, (const uint8_t *)"x", 1));
-    recipe_unpack(&other, neighbour_recipe(n));
-    uint64_t before = session_counter(n->link);
+    recipe_unpack(&other, path_neighbour_recipe(n));
+    uint64_t before = path_session_counter(n->link);
     assert_true(
         path_link_message(t.alpha->e, t.net.now, n->tunnel, &other, (const uint8_t *)"x", 1));
     assert_true(path_link_message(t.alpha->e, t.net.now, n->tunnel, NULL, (const uint8_t *)"x", 1));
-    assert_true(session_counter(n->link) == before + 2);
+    assert_true(path_session_counter(n->link) == before + 2);
     net_run(&t.net, SECOND);
     net_done(&t.net);
 }

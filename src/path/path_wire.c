@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-const char *refuse_text(unsigned code)
+const char *path_refuse_text(unsigned code)
 {
     switch (code) {
 #define REFUSE_CASE(id, number, text)                                                              \
@@ -80,7 +80,7 @@ static bool read_chain(struct reader *r, struct name_chain *ret)
     return true;
 }
 
-bool clear_open_read(const uint8_t *bytes, size_t size, struct clear_open *ret)
+bool path_clear_open_read(const uint8_t *bytes, size_t size, struct clear_open *ret)
 {
     struct reader r = reader_over(bytes, size);
     if (size < OPEN_SIZE || read_u8(&r) != WIRE_OPEN)
@@ -95,7 +95,7 @@ bool clear_open_read(const uint8_t *bytes, size_t size, struct clear_open *ret)
     return !r.failed && reader_left(&r) == 0;
 }
 
-bool clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret)
+bool path_clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret)
 {
     struct reader r = reader_over(bytes, size);
     uint16_t blob_size = 0;
@@ -119,7 +119,7 @@ bool clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret
     return !r.failed && reader_left(&r) == 0;
 }
 
-size_t clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size)
+size_t path_clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size)
 {
     struct writer w = writer_over(out, size);
     write_u8(&w, m->type);
@@ -141,7 +141,7 @@ size_t clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size)
     return w.failed ? 0 : writer_size(&w);
 }
 
-void handshake_payload_write(struct writer *w, const struct handshake_payload *p)
+void path_handshake_payload_write(struct writer *w, const struct handshake_payload *p)
 {
     write_u8(w, p->aeads);
     write_u8(w, p->lanes);
@@ -152,7 +152,7 @@ void handshake_payload_write(struct writer *w, const struct handshake_payload *p
         write_u32(w, p->known);
 }
 
-bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret)
+bool path_handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret)
 {
     struct reader r = reader_over(bytes, size);
     ret->aeads = read_u8(&r);
@@ -181,7 +181,7 @@ static void read_vouch(struct reader *r, struct vouch *ret)
         read_copy(r, ret->key, sizeof ret->key);
 }
 
-void open_message_write(struct writer *w, const struct open_message *m)
+void path_open_message_write(struct writer *w, const struct open_message *m)
 {
     write_bytes(w, m->id, HANDSHAKE_ID);
     write_u32(w, m->label);
@@ -193,7 +193,7 @@ void open_message_write(struct writer *w, const struct open_message *m)
     write_blob(w, m->noise, m->noise_size);
 }
 
-bool open_message_read(struct reader *r, struct open_message *ret)
+bool path_open_message_read(struct reader *r, struct open_message *ret)
 {
     memset(ret, 0, sizeof *ret);
     read_copy(r, ret->id, HANDSHAKE_ID);
@@ -209,7 +209,7 @@ bool open_message_read(struct reader *r, struct open_message *ret)
     return !r->failed && ret->noise_size <= NOISE_BLOB_MAX && reader_left(r) == 0;
 }
 
-void accept_message_write(struct writer *w, const struct accept_message *m)
+void path_accept_message_write(struct writer *w, const struct accept_message *m)
 {
     write_bytes(w, m->id, HANDSHAKE_ID);
     write_u32(w, m->label);
@@ -218,7 +218,7 @@ void accept_message_write(struct writer *w, const struct accept_message *m)
     write_blob(w, m->noise, m->noise_size);
 }
 
-bool accept_message_read(struct reader *r, struct accept_message *ret)
+bool path_accept_message_read(struct reader *r, struct accept_message *ret)
 {
     memset(ret, 0, sizeof *ret);
     read_copy(r, ret->id, HANDSHAKE_ID);

@@ -53,7 +53,7 @@ enum refuse_code {
     REFUSE_CODES(REFUSE_ENUM)
 #undef REFUSE_ENUM
 };
-const char *refuse_text(unsigned code);
+const char *path_refuse_text(unsigned code);
 
 enum message_type {
     MESSAGE_PROBE = 1,        /* number 32                                                     */
@@ -83,7 +83,7 @@ struct clear_open {
     const uint8_t *macs; /* mac1, mac2 */
     size_t covered;      /* bytes before mac1 */
 };
-bool clear_open_read(const uint8_t *bytes, size_t size, struct clear_open *ret);
+bool path_clear_open_read(const uint8_t *bytes, size_t size, struct clear_open *ret);
 
 /* ACCEPT, CONFIRM, COOKIE, REFUSE share their start. */
 struct clear_reply {
@@ -95,9 +95,9 @@ struct clear_reply {
     const uint8_t *mac; /* ACCEPT: over everything before it */
     size_t covered;
 };
-bool clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret);
+bool path_clear_reply_read(const uint8_t *bytes, size_t size, struct clear_reply *ret);
 /* Returns the size, 0 when it does not fit.  The MAC of ACCEPT is left zero. */
-size_t clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size);
+size_t path_clear_reply_write(const struct clear_reply *m, uint8_t *out, size_t size);
 
 /* ---- payloads inside the handshake ---- */
 
@@ -115,8 +115,8 @@ struct handshake_payload {
         known; /* message 1: how the handshake id begins of the newest path that the receiver began and that stands
                        at the sender; 0: none                                                  */
 };
-void handshake_payload_write(struct writer *w, const struct handshake_payload *p);
-bool handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret);
+void path_handshake_payload_write(struct writer *w, const struct handshake_payload *p);
+bool path_handshake_payload_read(const uint8_t *bytes, size_t size, struct handshake_payload *ret);
 
 /* ---- sealed on links ---- */
 
@@ -136,8 +136,8 @@ struct open_message {
     const uint8_t *noise;
     uint16_t noise_size;
 };
-void open_message_write(struct writer *w, const struct open_message *m);
-bool open_message_read(struct reader *r, struct open_message *ret);
+void path_open_message_write(struct writer *w, const struct open_message *m);
+bool path_open_message_read(struct reader *r, struct open_message *ret);
 
 struct accept_message {
     uint8_t id[HANDSHAKE_ID];
@@ -147,8 +147,8 @@ struct accept_message {
     const uint8_t *noise;
     uint16_t noise_size;
 };
-void accept_message_write(struct writer *w, const struct accept_message *m);
-bool accept_message_read(struct reader *r, struct accept_message *ret);
+void path_accept_message_write(struct writer *w, const struct accept_message *m);
+bool path_accept_message_read(struct reader *r, struct accept_message *ret);
 
 /* id, size, bytes: CONFIRM, and REFUSE with its text. */
 void write_blob(struct writer *w, const uint8_t *bytes, size_t size); /* 16-bit size and bytes */

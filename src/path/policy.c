@@ -56,17 +56,17 @@ static void policy_set(struct path_engine *e, struct path *p, const struct fwd_p
         epoch_retire(e->epoch, (void *)old, free);
 }
 
-void policy_apply(struct path_engine *e, struct path *p)
+void path_policy_apply(struct path_engine *e, struct path *p)
 {
     policy_set(e, p, policy_for(e, p->peer->name));
 }
 
-void policy_forget(struct path_engine *e, struct path *p)
+void path_policy_forget(struct path_engine *e, struct path *p)
 {
     policy_set(e, p, NULL);
 }
 
-bool policy_forwards(const struct path_engine *e, const char *from, const char *to_instance)
+bool path_policy_forwards(const struct path_engine *e, const char *from, const char *to_instance)
 {
     struct overlay_name name = {0};
     memcpy(name.text, from, strlen(from) + 1);

@@ -22,7 +22,7 @@ static bool find_in(const struct path_engine *e, const struct neighbour *n, cons
                     size_t size, struct refused *ret)
 {
     size_t front;
-    if (!recipe_has_front(neighbour_recipe(n), &front) || front >= size ||
+    if (!recipe_has_front(path_neighbour_recipe(n), &front) || front >= size ||
         !record_read_header(bytes + front, size - front, &ret->header))
         return false;
     uint32_t label = ret->header.label & ~(uint32_t)0xF;
@@ -38,8 +38,8 @@ static bool find(struct path_engine *e, const struct endpoint *remote, const uin
                  size_t size, struct refused *ret)
 {
     struct hash_walk walk = {0};
-    for (struct neighbour *n; (n = neighbour_each(e, &walk));) {
-        const struct recipe *r = neighbour_recipe(n);
+    for (struct neighbour *n; (n = path_neighbour_each(e, &walk));) {
+        const struct recipe *r = path_neighbour_recipe(n);
         if (r && endpoint_equal(&recipe_target(r)->send.remote, remote) &&
             find_in(e, n, bytes, size, ret))
             return true;
@@ -51,7 +51,7 @@ static bool find(struct path_engine *e, const struct endpoint *remote, const uin
 static bool worth_it(const struct refused *x)
 {
     const struct path *p = x->path;
-    uint16_t tunnel = neighbour_tunnel_mtu(p->first);
+    uint16_t tunnel = path_neighbour_tunnel_mtu(p->first);
     uint16_t fits = p->record_mtu < tunnel ? p->record_mtu : tunnel;
     unsigned kind = x->header.flags & RECORD_KIND_MASK;
     return p->fwd && LABEL_LANE(x->header.label) && x->header.epoch == p->keys.epoch &&
@@ -92,8 +92,8 @@ void path_refused(struct path_engine *e, const struct endpoint *remote, const ui
     struct packet *p = packet_take(e->pool);
     if (p && find(e, remote, bytes, size, &x) && worth_it(&x) && open_own(e, &x, p) &&
         restore(&x, p)) {
-        out_add(e, PATH_OUT_AGAIN)->offload = p->offload;
-        out_bytes(e, p->data, p->size);
+        path_out_add(e, PATH_OUT_AGAIN)->offload = p->offload;
+        path_out_bytes(e, p->data, p->size);
     } else {
         drop_count(&e->drops, DROP_OVERSIZED);
     }

@@ -44,10 +44,10 @@ static void send_noise(struct path_engine *e, instant now, struct path *p, uint8
     write_u8(&w, epoch);
     write_blob(&w, noise, size);
     if (!w.failed)
-        control_send(e, now, p, message, writer_size(&w));
+        path_control_send(e, now, p, message, writer_size(&w));
 }
 
-void rekey_begin(struct path_engine *e, instant now, struct path *p)
+void path_rekey_begin(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
     uint8_t epoch = (uint8_t)(p->keys.epoch + 1);
@@ -66,7 +66,7 @@ void rekey_begin(struct path_engine *e, instant now, struct path *p)
     send_noise(e, now, p, MESSAGE_REKEY, epoch, w->rekey_message, w->rekey_size);
 }
 
-void rekey_receive(struct path_engine *e, instant now, struct path *p, struct reader *r)
+void path_rekey_receive(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
     struct work *w = path_work(p);
     uint16_t size;
@@ -98,10 +98,10 @@ void rekey_receive(struct path_engine *e, instant now, struct path *p, struct re
     w->rekey_message = base_calloc(1, answer_size);
     w->rekey_size = answer_size;
     memcpy(w->rekey_message, answer, answer_size);
-    handshake_keys(&n, false, w->next);
+    path_handshake_keys(&n, false, w->next);
     w->next->epoch = epoch;
     noise_done(&n);
-    session_install(e, p, w->next, false);
+    path_session_install(e, p, w->next, false);
     send_noise(e, now, p, MESSAGE_REKEY_REPLY, epoch, answer, answer_size);
 }
 
@@ -124,7 +124,7 @@ static void replaced(struct path_engine *e, instant now, struct path *p)
     p->rekeys++;
 }
 
-void rekey_reply(struct path_engine *e, instant now, struct path *p, struct reader *r)
+void path_rekey_reply(struct path_engine *e, instant now, struct path *p, struct reader *r)
 {
     struct work *w = path_work(p);
     uint16_t size;
@@ -141,46 +141,46 @@ void rekey_reply(struct path_engine *e, instant now, struct path *p, struct read
         return;
     }
     struct epoch_keys keys = {.epoch = epoch};
-    handshake_keys(&n, true, &keys);
+    path_handshake_keys(&n, true, &keys);
     noise_done(&n);
     rekey_end(p);
-    session_install(e, p, &keys, true);
+    path_session_install(e, p, &keys, true);
     crypto_wipe(&keys, sizeof keys);
     replaced(e, now, p);
     w->done_waits = true;
-    rekey_done(e, now, p);
+    path_rekey_done(e, now, p);
 }
 
 /* Says that the new keys are in use; repeated until a record under them comes back. */
-void rekey_done(struct path_engine *e, instant now, struct path *p)
+void path_rekey_done(struct path_engine *e, instant now, struct path *p)
 {
     uint8_t done[2] = {MESSAGE_REKEY_DONE, p->keys.epoch};
     path_work(p)->rekey_next = now + e->config->timers.retry;
-    control_send(e, now, p, done, sizeof done);
+    path_control_send(e, now, p, done, sizeof done);
 }
 
 /* The responder has sealed as much as it may, or waits for longer than it should: only the
  * initiator begins. */
-void rekey_ask(struct path_engine *e, instant now, struct path *p)
+void path_rekey_ask(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
     uint8_t ask = MESSAGE_REKEY_ASK;
     if (!w->rekey_since)
         w->rekey_since = now_floor(now);
     w->rekey_next = now + e->config->timers.retry;
-    control_send(e, now, p, &ask, sizeof ask);
+    path_control_send(e, now, p, &ask, sizeof ask);
 }
 
-void rekey_asked(struct path_engine *e, instant now, struct path *p)
+void path_rekey_asked(struct path_engine *e, instant now, struct path *p)
 {
     struct work *w = path_work(p);
     if (p->initiator && p->state == PATH_STATE_UP && !w->rekey && !w->done_waits && !w->confirm &&
         !w->old_keys_until)
-        rekey_begin(e, now, p);
+        path_rekey_begin(e, now, p);
 }
 
 /* A record of lane 0 opened under `epoch`. */
-void rekey_seen(struct path_engine *e, instant now, struct path *p, uint8_t epoch)
+void path_rekey_seen(struct path_engine *e, instant now, struct path *p, uint8_t epoch)
 {
     struct work *w = path_work(p);
     if (epoch == p->keys.epoch && w->done_waits) {
@@ -191,10 +191,10 @@ void rekey_seen(struct path_engine *e, instant now, struct path *p, uint8_t epoc
         return;
     free(w->rekey_message);
     w->rekey_message = NULL;
-    session_send_on(e, p, w->next);
+    path_session_send_on(e, p, w->next);
     crypto_wipe(w->next, sizeof *w->next);
     free(w->next);
     w->next = NULL;
     replaced(e, now, p);
-    control_hello(e, now, p); /* so that the initiator hears the new keys too */
+    path_control_hello(e, now, p); /* so that the initiator hears the new keys too */
 }

@@ -10,8 +10,8 @@
 
 static void recheck(struct path_engine *e, instant now, struct path *p)
 {
-    struct judgement j = trust_judge(e, p->peer->name, p->peer->key,
-                                     p->one_hop ? (int)p->instance : -1, NULL, p->one_hop);
+    struct judgement j = path_trust_judge(e, p->peer->name, p->peer->key,
+                                          p->one_hop ? (int)p->instance : -1, NULL, p->one_hop);
     if (!j.ok && p->state == PATH_STATE_DRAINING) {
         path_leave_soon(e, now, p);
         return;
@@ -21,8 +21,8 @@ static void recheck(struct path_engine *e, instant now, struct path *p)
         return;
     }
     if (p->published)
-        policy_apply(e, p);
-    alive_schedule(e, now, p);
+        path_policy_apply(e, p);
+    path_alive_schedule(e, now, p);
 }
 
 void path_reload(struct path_engine *e, instant now, const struct config *config)
@@ -31,11 +31,11 @@ void path_reload(struct path_engine *e, instant now, const struct config *config
         e->instance[i].config = &config->overlays[i];
     e->config = config;
     for (uint32_t i = 0; i < e->slot_range; i++) {
-        struct path *p = slot_path(e, i);
+        struct path *p = path_slot_path(e, i);
         if (p && p->peer)
             recheck(e, now, p);
     }
-    transit_recheck(e, now);
+    path_transit_recheck(e, now);
 }
 
 /* Where the secret that a handshake was begun with is now; -1: it is not accepted any more. */
@@ -55,7 +55,7 @@ static void begin_again(struct path_engine *e, instant now, struct path *p)
     o->times = o->cookies = 0;
     o->spacing = e->config->timers.retry;
     o->next = now;
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
 }
 
 /* Of handshakes under way those with a secret that is gone end: strangers come again, we begin
@@ -71,12 +71,12 @@ static void sort_out(struct path_engine *e, instant now, unsigned instance,
             continue;
         int secret = secret_now(old, in, h->secret);
         if (secret < 0)
-            half_free(e, h);
+            path_half_free(e, h);
         else
             h->secret = (unsigned)secret;
     }
     for (uint32_t i = 0; i < e->slot_range; i++) {
-        struct path *p = slot_path(e, i);
+        struct path *p = path_slot_path(e, i);
         if (!p || p->state != PATH_STATE_OPENING || !p->one_hop || p->instance != instance)
             continue;
         int secret = secret_now(old, in, p->opening->secret);
@@ -91,7 +91,7 @@ bool path_reload_secrets(struct path_engine *e, instant now, unsigned instance,
                          const uint8_t (*secret)[32], unsigned count)
 {
     struct instance *in = &e->instance[instance], old = *in;
-    instance_set_secrets(in, secret, count);
+    path_instance_set_secrets(in, secret, count);
     bool changed =
         old.psk_count != in->psk_count || !crypto_equal(old.psk, in->psk, sizeof in->psk);
     if (changed)

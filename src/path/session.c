@@ -22,7 +22,7 @@ static void sealer_release(void *object)
     record_sealer_free(object);
 }
 
-void session_lane_release(void *object)
+void path_session_lane_release(void *object)
 {
     lane_free(object);
 }
@@ -41,7 +41,7 @@ static void set_sealer(struct path_engine *e, struct lane *l, struct record_seal
         epoch_retire(e->epoch, old, sealer_release);
 }
 
-void session_create(struct path_engine *e, struct path *p, unsigned data_lanes)
+void path_session_create(struct path_engine *e, struct path *p, unsigned data_lanes)
 {
     size_t size = offsetof(struct fwd_path, lane) + (1 + data_lanes) * sizeof(struct lane *);
     struct fwd_path *f = base_calloc(1, size);
@@ -82,9 +82,9 @@ static struct record_sealer *sealer_make(struct path_engine *e, const struct pat
     return s;
 }
 
-void session_first(struct path_engine *e, struct path *p, const struct epoch_keys *keys)
+void path_session_first(struct path_engine *e, struct path *p, const struct epoch_keys *keys)
 {
-    session_install(e, p, keys, true);
+    path_session_install(e, p, keys, true);
     /* The empty record inside CONFIRM took counter 0: the initiator goes on behind it, and who
      * sends it again as a record is a replayer. */
     if (p->initiator)
@@ -95,17 +95,17 @@ void session_first(struct path_engine *e, struct path *p, const struct epoch_key
 }
 
 /* New keys: they can be opened from now on, and are sent with when `send_now`. */
-void session_install(struct path_engine *e, struct path *p, const struct epoch_keys *keys,
-                     bool send_now)
+void path_session_install(struct path_engine *e, struct path *p, const struct epoch_keys *keys,
+                          bool send_now)
 {
     for (unsigned i = 0; i < p->fwd->lanes; i++)
         set_opener(e, p->fwd->lane[i], keys->epoch % LANE_OPENERS,
                    opener_make(e, p, i, keys, true, 0));
     if (send_now)
-        session_send_on(e, p, keys);
+        path_session_send_on(e, p, keys);
 }
 
-void session_send_on(struct path_engine *e, struct path *p, const struct epoch_keys *keys)
+void path_session_send_on(struct path_engine *e, struct path *p, const struct epoch_keys *keys)
 {
     p->keys = *keys;
     for (unsigned i = 0; i < p->fwd->lanes; i++)
@@ -113,7 +113,7 @@ void session_send_on(struct path_engine *e, struct path *p, const struct epoch_k
 }
 
 /* Receive keys of all epochs but the one in use and the one offered. */
-void session_drop_old(struct path_engine *e, struct path *p)
+void path_session_drop_old(struct path_engine *e, struct path *p)
 {
     for (unsigned i = 0; i < p->fwd->lanes; i++)
         for (unsigned at = 0; at < LANE_OPENERS; at++) {
@@ -126,37 +126,37 @@ void session_drop_old(struct path_engine *e, struct path *p)
 
 /* Data flows from here on: the label leads to the path, and the path to the peer's addresses. Those
  * are set before workers see the path, and never again. */
-void session_publish(struct path_engine *e, struct path *p)
+void path_session_publish(struct path_engine *e, struct path *p)
 {
     if (p->published)
         return;
     p->fwd->handle4 = p->peer->handle4;
     p->fwd->handle6 = p->peer->handle6;
-    policy_apply(e, p);
-    session_watch(p); /* the first record begins the search for the MTU */
+    path_policy_apply(e, p);
+    path_session_watch(p); /* the first record begins the search for the MTU */
     fwd_label_set(e->tables, p->slot, &p->fwd->label);
     p->published = true;
 }
 
-void session_free(struct path_engine *e, struct path *p)
+void path_session_free(struct path_engine *e, struct path *p)
 {
     if (!p->fwd)
         return;
     if (p->published)
         fwd_label_clear(e->tables, p->slot);
-    session_forget_parked(e, p);
+    path_session_forget_parked(e, p);
     for (unsigned i = 0; i < p->fwd->lanes; i++)
         if (atomic_load(&p->fwd->lane[i]))
-            epoch_retire(e->epoch, atomic_load(&p->fwd->lane[i]), session_lane_release);
-    policy_forget(e, p);
+            epoch_retire(e->epoch, atomic_load(&p->fwd->lane[i]), path_session_lane_release);
+    path_policy_forget(e, p);
     epoch_retire(e->epoch, p->fwd, free);
     p->fwd = NULL;
 }
 
 /* One lane's keys of the epoch in use: from counter `next_send` on, and nothing that is not above
  * `highest`. */
-void session_key_lane(struct path_engine *e, const struct path *p, struct lane *l,
-                      uint64_t next_send, const uint64_t *highest)
+void path_session_key_lane(struct path_engine *e, const struct path *p, struct lane *l,
+                           uint64_t next_send, const uint64_t *highest)
 {
     set_opener(e, l, p->keys.epoch % LANE_OPENERS,
                opener_make(e, p, l->index, &p->keys, !highest, highest ? *highest : 0));
@@ -174,7 +174,7 @@ static instant later(instant a, instant b)
 static void last_use(const struct path *p, unsigned first, instant *ret_heard, instant *ret_sent)
 {
     *ret_heard = *ret_sent = 0;
-    session_parked_use(p, first, ret_heard, ret_sent);
+    path_session_parked_use(p, first, ret_heard, ret_sent);
     for (unsigned i = first; p->fwd && i < p->fwd->lanes; i++) {
         struct lane *l = atomic_load(&p->fwd->lane[i]);
         if (!l)
@@ -184,14 +184,14 @@ static void last_use(const struct path *p, unsigned first, instant *ret_heard, i
     }
 }
 
-instant session_heard(const struct path *p)
+instant path_session_heard(const struct path *p)
 {
     instant heard, sent;
     last_use(p, 0, &heard, &sent);
     return heard;
 }
 
-instant session_sent(const struct path *p)
+instant path_session_sent(const struct path *p)
 {
     instant heard, sent;
     last_use(p, 0, &heard, &sent);
@@ -199,26 +199,26 @@ instant session_sent(const struct path *p)
 }
 
 /* Last use of a data lane, either way; the beginning of the path when there was none. */
-instant session_data_used(const struct path *p)
+instant path_session_data_used(const struct path *p)
 {
     instant heard, sent;
     last_use(p, 1, &heard, &sent);
     return later(p->since, later(heard, sent));
 }
 
-void session_data_last(const struct path *p, instant *ret_heard, instant *ret_sent)
+void path_session_data_last(const struct path *p, instant *ret_heard, instant *ret_sent)
 {
     last_use(p, 1, ret_heard, ret_sent);
 }
 
-bool session_data_unanswered(const struct path *p, instant pause)
+bool path_session_data_unanswered(const struct path *p, instant pause)
 {
     instant heard, sent;
     last_use(p, 1, &heard, &sent);
     return sent > later(heard, p->since) + pause;
 }
 
-void session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes)
+void path_session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *ret_bytes)
 {
     *ret_records = *ret_bytes = 0;
     for (unsigned i = 1; p->fwd && i < p->fwd->lanes; i++) {
@@ -231,7 +231,7 @@ void session_data_sent(const struct path *p, uint64_t *ret_records, uint64_t *re
 }
 
 /* Asks the workers to tell of the next record. */
-void session_watch(struct path *p)
+void path_session_watch(struct path *p)
 {
     for (unsigned i = 1; i < p->fwd->lanes; i++) {
         struct lane *l = atomic_load(&p->fwd->lane[i]);
@@ -240,7 +240,7 @@ void session_watch(struct path *p)
     }
 }
 
-uint64_t session_counter(const struct path *p)
+uint64_t path_session_counter(const struct path *p)
 {
     uint64_t most = 0;
     for (unsigned i = 0; i < p->fwd->lanes; i++) {
@@ -252,7 +252,7 @@ uint64_t session_counter(const struct path *p)
     return most;
 }
 
-void session_set_mtu(struct path *p, uint16_t record_mtu)
+void path_session_set_mtu(struct path *p, uint16_t record_mtu)
 {
     p->record_mtu = record_mtu;
     if (p->fwd)

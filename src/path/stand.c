@@ -22,13 +22,13 @@
 
 struct path *path_current_of(struct path_engine *e, const char *chain)
 {
-    const struct name_entry *n = names_find(e, chain);
+    const struct name_entry *n = path_names_find(e, chain);
     return n ? n->current : NULL;
 }
 
-struct peer *peer_by_name(const struct path_engine *e, const char *name)
+struct peer *path_peer_by_name(const struct path_engine *e, const char *name)
 {
-    const struct name_entry *n = names_find(e, name);
+    const struct name_entry *n = path_names_find(e, name);
     return n ? n->peers : NULL;
 }
 
@@ -36,8 +36,8 @@ static struct peer *peer_new(struct path_engine *e, const char *name, const uint
 {
     struct peer *peer = base_calloc(1, sizeof *peer), **at;
     memcpy(peer->key, key, 32);
-    peer->name = names_take(e, name);
-    at = &names_of(peer->name)->peers;
+    peer->name = path_names_take(e, name);
+    at = &path_names_of(peer->name)->peers;
     if (*at) /* the first stays the first */
         at = &(*at)->same_name;
     peer->same_name = *at;
@@ -49,36 +49,36 @@ static struct peer *peer_new(struct path_engine *e, const char *name, const uint
 static struct peer *peer_get(struct path_engine *e, const char *name, const uint8_t key[32],
                              const char *how)
 {
-    struct peer *peer = peer_by_name(e, name);
+    struct peer *peer = path_peer_by_name(e, name);
     while (peer && memcmp(peer->key, key, 32))
         peer = peer->same_name;
     if (!peer)
         peer = peer_new(e, name, key);
     const char *before = peer->how;
-    peer->how = names_take(e, how);
-    names_give(e, before);
+    peer->how = path_names_take(e, how);
+    path_names_give(e, before);
     return peer;
 }
 
 static void peer_free(struct path_engine *e, struct peer *peer)
 {
-    struct peer **at = &names_of(peer->name)->peers;
+    struct peer **at = &path_names_of(peer->name)->peers;
     while (*at != peer)
         at = &(*at)->same_name;
     *at = peer->same_name;
-    names_give(e, peer->name);
-    names_give(e, peer->how);
+    path_names_give(e, peer->name);
+    path_names_give(e, peer->how);
     free(peer);
     e->peers--;
 }
 
 static void not_current(struct path_engine *e, struct path *p)
 {
-    names_of(p->chain)->current = NULL;
+    path_names_of(p->chain)->current = NULL;
     p->peer->current = NULL;
 }
 
-void peer_leave(struct path_engine *e, struct path *p)
+void path_peer_leave(struct path_engine *e, struct path *p)
 {
     struct peer *peer = p->peer;
     if (!peer)
@@ -107,13 +107,13 @@ static void set_current(struct path_engine *e, instant now, struct path *p)
     struct path *same_chain = path_current_of(e, p->chain);
     if (same_chain) { /* another key answers under this name now */
         not_current(e, same_chain);
-        out_add(e, PATH_OUT_DOWN)->path = same_chain->slot;
-        out_text(e, "another key answers under the name %.200s now", p->peer->name);
+        path_out_add(e, PATH_OUT_DOWN)->path = same_chain->slot;
+        path_out_text(e, "another key answers under the name %.200s now", p->peer->name);
         path_drain(e, now, same_chain);
     }
     p->peer->current = p;
-    names_of(p->chain)->current = p;
-    out_add(e, PATH_OUT_UP)->path = p->slot;
+    path_names_of(p->chain)->current = p;
+    path_out_add(e, PATH_OUT_UP)->path = p->slot;
 }
 
 static void make_current(struct path_engine *e, instant now, struct path *p)
@@ -123,7 +123,7 @@ static void make_current(struct path_engine *e, instant now, struct path *p)
     if (old)
         not_current(e, old);
     if (p->one_hop) /* first: the module is not to hear of a gap that there is not */
-        neighbour_set_link(e, p->first, p);
+        path_neighbour_set_link(e, p->first, p);
     if (old && (p->one_hop || !is_link(old)))
         path_drain(e, now, old);
     if (p->one_hop && link && link != old)
@@ -137,10 +137,10 @@ static uint32_t id_start(const struct path *p)
     return read_u32(&r);
 }
 
-uint32_t stand_known(const struct path_engine *e, const char *name)
+uint32_t path_stand_known(const struct path_engine *e, const char *name)
 {
     const struct path *newest = NULL;
-    for (const struct peer *peer = peer_by_name(e, name); peer; peer = peer->same_name)
+    for (const struct peer *peer = path_peer_by_name(e, name); peer; peer = peer->same_name)
         for (const struct path *p = peer->paths; p; p = p->peer_next)
             if (!p->initiator && !p->lost && (!newest || p->since > newest->since))
                 newest = p;
@@ -171,12 +171,12 @@ static void wake_waiting(struct path_engine *e, instant now, struct neighbour *n
         if (!w->one_hop && w->opening) {
             if (w->opening->pattern == PATTERN_IK && w->opening->unanswered_ik)
                 w->opening->unanswered_ik--; /* what was sent over the old link does not count */
-            open_over_link(e, now, w);
+            path_open_over_link(e, now, w);
         }
-    gateway_link_up(e, now, n);
+    path_gateway_link_up(e, now, n);
 }
 
-void stand_promote(struct path_engine *e, instant now, struct path *p)
+void path_stand_promote(struct path_engine *e, instant now, struct path *p)
 {
     if (p->state != PATH_STATE_UP) {
         p->state = PATH_STATE_UP;
@@ -186,9 +186,9 @@ void stand_promote(struct path_engine *e, instant now, struct path *p)
     }
     bool link = p->one_hop && !p->first->link;
     if (link)
-        neighbour_set_link(e, p->first, p);
+        path_neighbour_set_link(e, p->first, p);
     set_current(e, now, p);
-    alive_schedule(e, now, p);
+    path_alive_schedule(e, now, p);
     if (link)
         wake_waiting(e, now, p->first);
 }
@@ -196,7 +196,7 @@ void stand_promote(struct path_engine *e, instant now, struct path *p)
 /* When did the other end show last that it has the path? */
 static instant proven(const struct path *p)
 {
-    instant heard = session_heard(p);
+    instant heard = path_session_heard(p);
     return heard > p->confirmed_at ? heard : p->confirmed_at;
 }
 
@@ -215,16 +215,16 @@ static struct path *stand_in(const struct path *p)
     return best;
 }
 
-void stand_leave(struct path_engine *e, instant now, struct path *p, const char *reason)
+void path_stand_leave(struct path_engine *e, instant now, struct path *p, const char *reason)
 {
     struct path *other = stand_in(p);
     not_current(e, p);
     if (other) {
-        stand_promote(e, now, other);
+        path_stand_promote(e, now, other);
         return;
     }
-    out_add(e, PATH_OUT_DOWN)->path = p->slot;
-    out_text(e, "%s", reason);
+    path_out_add(e, PATH_OUT_DOWN)->path = p->slot;
+    path_out_text(e, "%s", reason);
 }
 
 /* ---- the path stands ---- */
@@ -233,7 +233,7 @@ static void answer_asks(struct path_engine *e, struct ask **asks, const struct p
 {
     while (*asks && current) {
         struct ask *a = *asks;
-        struct path_out *o = out_add(e, PATH_OUT_UP);
+        struct path_out *o = path_out_add(e, PATH_OUT_UP);
         o->path = current->slot;
         o->cookie = a->cookie;
         *asks = a->next;
@@ -255,7 +255,7 @@ static void give_up_own(struct path_engine *e, instant now, const struct path *p
             memcmp(w->chain, p->peer->name, size))
             continue;
         answer_asks(e, &w->asks, p->peer->current);
-        opening_free(e, w);
+        path_opening_free(e, w);
         path_leave_soon(e, now, w);
     }
 }
@@ -274,7 +274,7 @@ void path_stands(struct path_engine *e, instant now, struct path *p, const char 
 {
     struct ask *asks = p->asks;
     p->asks = NULL;
-    opening_free(e, p);
+    path_opening_free(e, p);
     p->state = PATH_STATE_UP;
     p->since = p->keys_since = now_floor(now);
     p->peer = peer_get(e, name, key, how);
@@ -287,13 +287,13 @@ void path_stands(struct path_engine *e, instant now, struct path *p, const char 
     else
         path_drain(e, now, p);
     if (p->peer->has_handle)
-        session_publish(e, p);
+        path_session_publish(e, p);
     answer_asks(e, &asks, p->peer->current);
     if (!p->initiator)
         give_up_own(e, now, p);
     drain_few(e, now, p->peer);
     if (p->state == PATH_STATE_UP)
-        alive_schedule(e, now, p);
+        path_alive_schedule(e, now, p);
     if (is_link(p))
         wake_waiting(e, now, p->first);
 }
@@ -301,12 +301,12 @@ void path_stands(struct path_engine *e, instant now, struct path *p, const char 
 void path_attach(struct path_engine *e, uint32_t slot, const struct ip_address *handle4,
                  const struct ip_address *handle6)
 {
-    struct path *p = slot_path(e, slot);
+    struct path *p = path_slot_path(e, slot);
     if (!p || !p->peer)
         return;
     p->peer->has_handle = true;
     p->peer->handle4 = *handle4;
     p->peer->handle6 = *handle6;
     for (struct path *q = p->peer->paths; q; q = q->peer_next)
-        session_publish(e, q);
+        path_session_publish(e, q);
 }

@@ -20,7 +20,7 @@ void path_drain(struct path_engine *e, instant now, struct path *p)
     p->drain_until = now + DRAIN_TIME;
     path_mtu_free(p);
     if (p->first->link == p)
-        neighbour_set_link(e, p->first, NULL);
+        path_neighbour_set_link(e, p->first, NULL);
     heap_set(&e->timers, &p->timer,
              w->confirm && w->confirm_next < p->drain_until ? w->confirm_next : p->drain_until);
 }
@@ -38,14 +38,14 @@ static void not_in_use(struct path_engine *e, instant now, struct path *p, bool 
                        const char *reason)
 {
     if (p->peer && p->peer->current == p) {
-        notice(e, now, LOG_INFO, "path to %s is down: %s", p->chain, reason);
-        stand_leave(e, now, p, reason);
+        path_notice(e, now, LOG_INFO, "path to %s is down: %s", p->chain, reason);
+        path_stand_leave(e, now, p, reason);
     }
     if (!was_link)
         return;
-    transit_link_lost(e, now, p->first);
+    path_transit_link_lost(e, now, p->first);
     if (link_needed(p->first))
-        neighbour_want_link(e, now, p->first, now + e->config->timers.give_up);
+        path_neighbour_want_link(e, now, p->first, now + e->config->timers.give_up);
 }
 
 void path_lost(struct path_engine *e, instant now, struct path *p, const char *reason)
@@ -64,7 +64,7 @@ void path_fell_silent(struct path_engine *e, instant now, struct path *p, const 
     p->drain_until = now + e->config->timers.idle;
     heap_set(&e->timers, &p->timer, p->drain_until);
     if (!p->parked)
-        session_watch(p);
+        path_session_watch(p);
     not_in_use(e, now, p, was_link, reason);
 }
 
@@ -72,8 +72,8 @@ void path_heard_again(struct path_engine *e, instant now, struct path *p)
 {
     if (p->peer->current || p->lost || p->first->tunnel_state != TUNNEL_UP)
         return;
-    notice(e, now, LOG_INFO, "path to %s is up again", p->chain);
-    stand_promote(e, now, p);
+    path_notice(e, now, LOG_INFO, "path to %s is up again", p->chain);
+    path_stand_promote(e, now, p);
 }
 
 static void send_close(struct path_engine *e, instant now, struct path *p, const char *reason)
@@ -82,12 +82,12 @@ static void send_close(struct path_engine *e, instant now, struct path *p, const
     struct writer w = writer_over(bytes, sizeof bytes), r = writer_over(release, sizeof release);
     write_u8(&w, MESSAGE_CLOSE);
     write_bytes(&w, reason, strnlen(reason, 100));
-    control_send(e, now, p, bytes, writer_size(&w));
+    path_control_send(e, now, p, bytes, writer_size(&w));
     if (p->one_hop || !p->first->link)
         return;
     write_u8(&r, MESSAGE_RELEASE); /* the gateway need not wait until the entry expires */
     write_u32(&r, p->label_out);
-    control_send(e, now, p->first->link, release, sizeof release);
+    path_control_send(e, now, p->first->link, release, sizeof release);
 }
 
 void path_forsake(struct path_engine *e, instant now, struct peer *peer)
@@ -99,7 +99,7 @@ void path_forsake(struct path_engine *e, instant now, struct peer *peer)
 
 void path_close(struct path_engine *e, instant now, uint32_t slot, const char *reason)
 {
-    struct path *p = slot_path(e, slot);
+    struct path *p = path_slot_path(e, slot);
     if (!p || p->state != PATH_STATE_UP)
         return;
     send_close(e, now, p, reason);
@@ -111,11 +111,11 @@ void path_close_all(struct path_engine *e, instant now, const char *reason)
 {
     for (unsigned links = 0; links < 2; links++) /* links last: they carry the others' messages */
         for (uint32_t i = 0; i < e->slot_range; i++)
-            if (slot_path(e, i) && slot_path(e, i)->one_hop == (bool)links)
+            if (path_slot_path(e, i) && path_slot_path(e, i)->one_hop == (bool)links)
                 path_close(e, now, i, reason);
 }
 
-void alive_suspect(struct path_engine *e, instant now, struct path *p)
+void path_alive_suspect(struct path_engine *e, instant now, struct path *p)
 {
     struct peer *peer = p->peer;
     instant first = 2 * e->config->timers.retry;
@@ -126,7 +126,7 @@ void alive_suspect(struct path_engine *e, instant now, struct path *p)
     if (peer->reopen_pause > REOPEN_PAUSE_MOST)
         peer->reopen_pause = REOPEN_PAUSE_MOST;
     peer->reopen_next = now + peer->reopen_pause;
-    control_probe(e, now, p);
+    path_control_probe(e, now, p);
     if (peer->current == p || p->first->link == p)
         path_reopen(e, now, p);
 }
@@ -134,13 +134,13 @@ void alive_suspect(struct path_engine *e, instant now, struct path *p)
 void path_check_all(struct path_engine *e, instant now)
 {
     for (uint32_t i = 0; i < e->slot_range; i++) {
-        struct path *p = slot_path(e, i);
+        struct path *p = path_slot_path(e, i);
         if (!p || p->state != PATH_STATE_UP || !p->one_hop)
             continue;
         if (!path_work(p)->unanswered_since)
             path_work(p)->unanswered_since = now_floor(now);
         path_work(p)->probe_sent = 0;
-        control_probe(e, now, p);
+        path_control_probe(e, now, p);
         for (struct path *q = p->first->paths; q; q = q->first_next)
             path_mtu_forget(e, now, q);
     }

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-struct transit *transit_find(struct path_engine *e, const uint8_t id[HANDSHAKE_ID])
+struct transit *path_transit_find(struct path_engine *e, const uint8_t id[HANDSHAKE_ID])
 {
     struct transit *t;
     HASH_FIND(hh, e->transits, id, HANDSHAKE_ID, t);
@@ -26,7 +26,7 @@ static void side_join(struct transit_side *s, struct transit *t, struct neighbou
 {
     s->transit = t;
     s->neighbour = n;
-    neighbour_use(n);
+    path_neighbour_use(n);
     s->next = n->transits_of;
     s->back = &n->transits_of;
     if (s->next)
@@ -39,10 +39,10 @@ static void side_leave(struct path_engine *e, struct transit_side *s)
     *s->back = s->next;
     if (s->next)
         s->next->back = s->back;
-    neighbour_release(e, s->neighbour);
+    path_neighbour_release(e, s->neighbour);
 }
 
-void transit_set_label(struct path_engine *e, struct transit_side *s, uint32_t label_out)
+void path_transit_set_label(struct path_engine *e, struct transit_side *s, uint32_t label_out)
 {
     struct transit_side **bucket = &e->side_by_label[label_bucket(label_out)];
     s->label_out = label_out;
@@ -60,15 +60,15 @@ static void unset_label(struct path_engine *e, struct transit_side *s)
         }
 }
 
-struct transit *transit_new(struct path_engine *e, instant now, const uint8_t id[HANDSHAKE_ID],
-                            struct neighbour *in, struct neighbour *out)
+struct transit *path_transit_new(struct path_engine *e, instant now, const uint8_t id[HANDSHAKE_ID],
+                                 struct neighbour *in, struct neighbour *out)
 {
     struct transit *t = base_calloc(1, sizeof *t);
-    t->in.slot = slot_take(e, SLOT_TRANSIT, t);
-    t->out.slot = slot_take(e, SLOT_TRANSIT, t);
+    t->in.slot = path_slot_take(e, SLOT_TRANSIT, t);
+    t->out.slot = path_slot_take(e, SLOT_TRANSIT, t);
     if (!t->in.slot || !t->out.slot) {
         if (t->in.slot)
-            slot_free(e, t->in.slot);
+            path_slot_free(e, t->in.slot);
         free(t);
         return NULL;
     }
@@ -84,7 +84,7 @@ struct transit *transit_new(struct path_engine *e, instant now, const uint8_t id
 }
 
 /* Both labels lead nowhere before anything that they led to is retired. */
-void transit_free(struct path_engine *e, struct transit *t)
+void path_transit_free(struct path_engine *e, struct transit *t)
 {
     heap_unset(&e->transit_timers, &t->timer);
     HASH_DEL(e->transits, t);
@@ -100,7 +100,7 @@ void transit_free(struct path_engine *e, struct transit *t)
         unset_label(e, s);
         if (s->fwd)
             epoch_retire(e->epoch, s->fwd, free);
-        slot_free(e, s->slot);
+        path_slot_free(e, s->slot);
         side_leave(e, s);
     }
     free(t->target);
@@ -123,7 +123,7 @@ static void join(struct path_engine *e, instant now, struct transit_side *from)
     fwd_label_set(e->tables, from->slot, &f->label);
 }
 
-void transit_join(struct path_engine *e, instant now, struct transit *t)
+void path_transit_join(struct path_engine *e, instant now, struct transit *t)
 {
     join(e, now, &t->in);
     join(e, now, &t->out);
@@ -140,12 +140,12 @@ static instant last_used(const struct transit *t)
     return used;
 }
 
-void transit_tick(struct path_engine *e, instant now, struct transit *t)
+void path_transit_tick(struct path_engine *e, instant now, struct transit *t)
 {
     instant used = last_used(t),
             limit = t->confirmed ? e->config->timers.idle : e->config->timers.give_up;
     if (t->released || now - used >= limit)
-        transit_free(e, t);
+        path_transit_free(e, t);
     else
         heap_set(&e->transit_timers, &t->timer, used + limit);
 }
@@ -164,14 +164,14 @@ static void tell(struct path_engine *e, instant now, const struct transit_side *
     write_u32(&w, s->label_out);
     if (extra >= 0)
         write_u16(&w, (uint16_t)extra);
-    control_send(e, now, s->neighbour->link, bytes, writer_size(&w));
+    path_control_send(e, now, s->neighbour->link, bytes, writer_size(&w));
 }
 
 /* The side of a transit that this neighbour knows by this label of ours. */
 static struct transit_side *side_of(struct path_engine *e, const struct neighbour *from,
                                     uint32_t label)
 {
-    struct transit *t = slot_find(e, label, SLOT_TRANSIT);
+    struct transit *t = path_slot_find(e, label, SLOT_TRANSIT);
     if (!t)
         return NULL;
     struct transit_side *s = LABEL_SLOT(label) == t->in.slot ? &t->in : &t->out;
@@ -180,14 +180,14 @@ static struct transit_side *side_of(struct path_engine *e, const struct neighbou
 
 static struct path *path_of(struct path_engine *e, const struct neighbour *from, uint32_t label)
 {
-    struct path *p = slot_find(e, label, SLOT_PATH);
+    struct path *p = path_slot_find(e, label, SLOT_PATH);
     return p && p->first == from && !p->one_hop && p->state == PATH_STATE_UP ? p : NULL;
 }
 
 /* What one neighbour has passed on uses up what our next neighbour takes from us: it gets a share. */
-bool transit_may_pass(struct path_engine *e, instant now, struct neighbour *from)
+bool path_transit_may_pass(struct path_engine *e, instant now, struct neighbour *from)
 {
-    if (rate_admits(&from->passed, now, PASSED_PER_LINK))
+    if (path_rate_admits(&from->passed, now, PASSED_PER_LINK))
         return true;
     drop_count(&e->drops, DROP_RATE_LIMITED);
     return false;
@@ -195,7 +195,7 @@ bool transit_may_pass(struct path_engine *e, instant now, struct neighbour *from
 
 /* What goes into a lost neighbour leads nowhere: the other side is told, so that it can open again.
  */
-void transit_link_lost(struct path_engine *e, instant now, struct neighbour *n)
+void path_transit_link_lost(struct path_engine *e, instant now, struct neighbour *n)
 {
     for (struct transit_side *s = n->transits_of; s; s = s->next)
         if (s->transit->accepted)
@@ -204,12 +204,12 @@ void transit_link_lost(struct path_engine *e, instant now, struct neighbour *n)
 
 /* The other side asks its peer before it believes it, but it is not to be asked at a stranger's
  * pace. */
-void transit_error(struct path_engine *e, instant now, const struct endpoint *from,
-                   uint32_t label_out)
+void path_transit_error(struct path_engine *e, instant now, const struct endpoint *from,
+                        uint32_t label_out)
 {
     struct transit_side *s = e->side_by_label[label_bucket(label_out)];
     while (s && (s->label_out != label_out || !s->transit->accepted ||
-                 !neighbour_at(s->neighbour, from)))
+                 !path_neighbour_at(s->neighbour, from)))
         s = s->label_next;
     if (!s || now < s->transit->error_next)
         return;
@@ -217,22 +217,23 @@ void transit_error(struct path_engine *e, instant now, const struct endpoint *fr
     tell(e, now, other(s), MESSAGE_ERROR, -1);
 }
 
-void transit_label_error(struct path_engine *e, instant now, struct neighbour *from, uint32_t label)
+void path_transit_label_error(struct path_engine *e, instant now, struct neighbour *from,
+                              uint32_t label)
 {
     struct path *p = path_of(e, from, label);
     struct transit_side *s = side_of(e, from, label);
     if (p)
-        alive_suspect(e, now, p);
-    else if (s && transit_may_pass(e, now, from))
+        path_alive_suspect(e, now, p);
+    else if (s && path_transit_may_pass(e, now, from))
         tell(e, now, other(s), MESSAGE_ERROR, -1);
 }
 
 /* The entry stays a moment: the CLOSE that goes with it may be slower than this message. */
-void transit_label_release(struct path_engine *e, instant now, struct neighbour *from,
-                           uint32_t label)
+void path_transit_label_release(struct path_engine *e, instant now, struct neighbour *from,
+                                uint32_t label)
 {
     struct transit_side *s = side_of(e, from, label);
-    if (!s || s->transit->released || !transit_may_pass(e, now, from))
+    if (!s || s->transit->released || !path_transit_may_pass(e, now, from))
         return;
     s->transit->released = true;
     heap_set(&e->transit_timers, &s->transit->timer, now + RELEASE_PAUSE);
@@ -240,8 +241,8 @@ void transit_label_release(struct path_engine *e, instant now, struct neighbour 
 }
 
 /* Records larger than `record_mtu` do not get through behind `from`. */
-void transit_label_mtu(struct path_engine *e, instant now, struct neighbour *from, uint32_t label,
-                       uint16_t record_mtu)
+void path_transit_label_mtu(struct path_engine *e, instant now, struct neighbour *from,
+                            uint32_t label, uint16_t record_mtu)
 {
     struct path *p = path_of(e, from, label);
     struct transit_side *s = side_of(e, from, label);
@@ -249,12 +250,12 @@ void transit_label_mtu(struct path_engine *e, instant now, struct neighbour *fro
         return;
     if (p)
         path_mtu_told(e, now, p, record_mtu);
-    else if (s && transit_may_pass(e, now, from))
+    else if (s && path_transit_may_pass(e, now, from))
         tell(e, now, other(s), MESSAGE_MTU, record_mtu);
 }
 
-void transit_tunnel_mtu(struct path_engine *e, instant now, struct neighbour *n,
-                        uint16_t record_mtu)
+void path_transit_tunnel_mtu(struct path_engine *e, instant now, struct neighbour *n,
+                             uint16_t record_mtu)
 {
     for (struct transit_side *s = n->transits_of; s; s = s->next)
         if (s->transit->accepted)
@@ -270,24 +271,24 @@ void path_transit_too_big(struct path_engine *e, instant now, uint32_t slot)
         return;
     struct transit_side *from = t->in.slot == slot ? &t->in : &t->out;
     struct neighbour *to = other(from)->neighbour;
-    tell(e, now, from, MESSAGE_MTU, neighbour_tunnel_mtu(to));
+    tell(e, now, from, MESSAGE_MTU, path_neighbour_tunnel_mtu(to));
     if (to->link)
         path_mtu_wanted(e, now, to->link);
 }
 
 /* After a reload: who lost the right to be forwarded loses it now. */
-void transit_recheck(struct path_engine *e, instant now)
+void path_transit_recheck(struct path_engine *e, instant now)
 {
     struct transit *t, *next;
     HASH_ITER(hh, e->transits, t, next)
     {
         struct overlay_name name = {0};
         memcpy(name.text, t->out.neighbour->name, strlen(t->out.neighbour->name) + 1);
-        if (policy_forwards(e, t->in.neighbour->name, overlay_name_instance(&name)))
+        if (path_policy_forwards(e, t->in.neighbour->name, overlay_name_instance(&name)))
             continue;
         tell(e, now, &t->in, MESSAGE_ERROR, -1);
         tell(e, now, &t->out, MESSAGE_ERROR, -1);
-        transit_free(e, t);
+        path_transit_free(e, t);
     }
 }
 

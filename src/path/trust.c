@@ -23,7 +23,7 @@ static const char vouched_for[] = "vouched for by ";
 
 static struct known *known_find(const struct path_engine *e, const char *name)
 {
-    const struct name_entry *n = names_find(e, name);
+    const struct name_entry *n = path_names_find(e, name);
     return n ? n->known : NULL;
 }
 
@@ -35,9 +35,9 @@ static void known_remove(struct path_engine *e, struct known *k)
     *at = k->next;
     if (!*at)
         e->known_last = at;
-    names_of(k->name)->known = NULL;
-    names_give(e, k->name);
-    names_give(e, k->how);
+    path_names_of(k->name)->known = NULL;
+    path_names_give(e, k->name);
+    path_names_give(e, k->how);
     free(k);
 }
 
@@ -48,10 +48,10 @@ static void known_add(struct path_engine *e, const char *name, const uint8_t key
     if (k)
         known_remove(e, k);
     k = base_calloc(1, sizeof *k);
-    k->name = names_take(e, name);
-    k->how = names_take(e, how);
+    k->name = path_names_take(e, name);
+    k->how = path_names_take(e, how);
     memcpy(k->key, key, 32);
-    names_of(k->name)->known = k;
+    path_names_of(k->name)->known = k;
     *e->known_last = k;
     e->known_last = &k->next;
 }
@@ -78,7 +78,7 @@ static void load_line(struct path_engine *e, char *line)
         known_add(e, name.text, key, how ? how : "first use");
 }
 
-void trust_load(struct path_engine *e, const char *text, size_t size)
+void path_trust_load(struct path_engine *e, const char *text, size_t size)
 {
     const char *at = text, *end = text ? text + size : text;
     const char *stop;
@@ -95,7 +95,7 @@ void trust_load(struct path_engine *e, const char *text, size_t size)
     }
 }
 
-void trust_free(struct path_engine *e)
+void path_trust_free(struct path_engine *e)
 {
     while (e->knowns)
         known_remove(e, e->knowns);
@@ -128,8 +128,8 @@ static void remember(struct path_engine *e, const char *name, const uint8_t key[
 
     known_add(e, name, key, how);
     size_t size = known_line(name, key, how, line);
-    out_add(e, PATH_OUT_KNOWN);
-    out_bytes(e, (const uint8_t *)line, size);
+    path_out_add(e, PATH_OUT_KNOWN);
+    path_out_bytes(e, (const uint8_t *)line, size);
 }
 
 char *path_known_text(const struct path_engine *e, size_t *ret_size)
@@ -163,7 +163,7 @@ static bool pinned(const struct path_engine *e, const char *name, uint8_t ret[32
     return ed25519 != NULL;
 }
 
-bool trust_believes(const struct path_engine *e, const char *gateway, const char *name)
+bool path_trust_believes(const struct path_engine *e, const char *gateway, const char *name)
 {
     struct overlay_name n;
     const char *reason;
@@ -180,7 +180,7 @@ bool trust_believes(const struct path_engine *e, const char *gateway, const char
     return false;
 }
 
-bool trust_key(const struct path_engine *e, const char *name, uint8_t ret[32])
+bool path_trust_key(const struct path_engine *e, const char *name, uint8_t ret[32])
 {
     if (pinned(e, name, ret))
         return true;
@@ -240,7 +240,7 @@ static struct judgement judge_link(struct path_engine *e, const char *name, cons
 static bool vouched_in_vain(const struct path_engine *e, const struct known *k)
 {
     const size_t size = sizeof vouched_for - 1;
-    return !strncmp(k->how, vouched_for, size) && !trust_believes(e, k->how + size, k->name);
+    return !strncmp(k->how, vouched_for, size) && !path_trust_believes(e, k->how + size, k->name);
 }
 
 static struct judgement judge_far(struct path_engine *e, const char *name, const uint8_t key[32],
@@ -269,7 +269,7 @@ static struct judgement judge_far(struct path_engine *e, const char *name, const
                        "instance: reach it "
                        "directly once, or pin its key",
                        name);
-    if (!voucher || !trust_believes(e, voucher, name))
+    if (!voucher || !path_trust_believes(e, voucher, name))
         return verdict(
             false,
             "nobody we believe vouches for %s: list its gateway under `believe:`, or pin its key",
@@ -283,8 +283,8 @@ static struct judgement judge_far(struct path_engine *e, const char *name, const
     return verdict(true, "%s", how);
 }
 
-struct judgement trust_judge(struct path_engine *e, const char *name, const uint8_t key[32],
-                             int link_instance, const char *voucher, bool bind)
+struct judgement path_trust_judge(struct path_engine *e, const char *name, const uint8_t key[32],
+                                  int link_instance, const char *voucher, bool bind)
 {
     struct overlay_name n;
     const char *reason;
@@ -292,7 +292,7 @@ struct judgement trust_judge(struct path_engine *e, const char *name, const uint
 
     if (!overlay_name_parse(name, &n, &reason))
         return verdict(false, "the peer calls itself something that is no overlay name");
-    if (engine_is_self(e, name))
+    if (path_engine_is_self(e, name))
         return verdict(
             false, "the peer claims our own name %s: two hosts must not have the same name", name);
     if (link_instance >= 0 &&
@@ -316,10 +316,10 @@ bool path_forget(struct path_engine *e, instant now, const char *name)
         return false;
     known_remove(e, k);
     int size = snprintf(line, sizeof line, "%s -\n", name);
-    out_add(e, PATH_OUT_KNOWN);
-    out_bytes(e, (const uint8_t *)line, (size_t)size);
+    path_out_add(e, PATH_OUT_KNOWN);
+    path_out_bytes(e, (const uint8_t *)line, (size_t)size);
     for (uint32_t i = 0; i < e->slot_range; i++) {
-        struct path *p = slot_path(e, i);
+        struct path *p = path_slot_path(e, i);
         if (!p || !p->peer || strcmp(p->peer->name, name))
             continue;
         path_forsake(e, now, p->peer);

@@ -37,19 +37,19 @@ static void step(struct scene *x, uint8_t what, struct reader *r)
         x->now += (instant)value * MILLISECOND;
         break;
     case 1: /* an answer to one of the last probes, or a little beside */
-        mtu_search_heard(s, x->now, x->number - value % 24 + 1);
+        path_mtu_search_heard(s, x->now, x->number - value % 24 + 1);
         break;
     case 2:
-        mtu_search_limit(s, x->now, value, value ? (uint16_t)(read_u16(r) % value) : 0);
+        path_mtu_search_limit(s, x->now, value, value ? (uint16_t)(read_u16(r) % value) : 0);
         break;
     default:
-        mtu_search_limit(s, x->now, value, value);
+        path_mtu_search_limit(s, x->now, value, value);
     }
     check(x);
-    if (mtu_search_due(s, x->now)) {
+    if (path_mtu_search_due(s, x->now)) {
         x->number += 2;
         x->sent++;
-        mtu_search_sent(s, x->now, x->number);
+        path_mtu_search_sent(s, x->now, x->number);
     }
     check(x);
 }
@@ -62,15 +62,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint16_t most = between(read_u16(&r), mtu, 65000);
     uint16_t first = between(read_u16(&r), mtu, most);
     x.largest = most;
-    mtu_search_begin(&x.search, x.now, mtu, first, most, read_u8(&r) * MILLISECOND);
+    path_mtu_search_begin(&x.search, x.now, mtu, first, most, read_u8(&r) * MILLISECOND);
     check(&x);
     while (!x.search.over && reader_left(&r) && !r.failed)
         step(&x, read_u8(&r), &r);
     while (!x.search.over) { /* and nobody answers any more */
         x.now += SECOND;
-        if (mtu_search_due(&x.search, x.now)) {
+        if (path_mtu_search_due(&x.search, x.now)) {
             x.sent++;
-            mtu_search_sent(&x.search, x.now, x.number += 2);
+            path_mtu_search_sent(&x.search, x.now, x.number += 2);
         }
         check(&x);
         require(x.now < HOUR * 100);

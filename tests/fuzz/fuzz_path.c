@@ -72,8 +72,8 @@ static uint32_t live_label(const struct box *from, bool of_link)
     const struct neighbour *n =
         box_neighbour(trio.gate, from == trio.alpha ? "alpha.east.ip" : "beta.west.ip");
     if (of_link || !t)
-        return n && n->link ? slot_label(trio.gate->e, n->link->slot) : 0;
-    return slot_label(trio.gate->e, from == trio.alpha ? t->in.slot : t->out.slot);
+        return n && n->link ? path_slot_label(trio.gate->e, n->link->slot) : 0;
+    return path_slot_label(trio.gate->e, from == trio.alpha ? t->in.slot : t->out.slot);
 }
 
 static const uint8_t *live_id(void)
@@ -87,8 +87,8 @@ static const uint8_t *live_id(void)
 static void dress_clear(const struct box *from, uint8_t *bytes, size_t size)
 {
     if (bytes[0] == WIRE_OPEN && size > OPEN_MACS && bytes[size - OPEN_MACS] == 0xFF)
-        link_mac(trio.gate->e->instance[0].mac_key[0], bytes, size - OPEN_MACS,
-                 bytes + size - OPEN_MACS);
+        path_link_mac(trio.gate->e->instance[0].mac_key[0], bytes, size - OPEN_MACS,
+                      bytes + size - OPEN_MACS);
     else if (bytes[0] == WIRE_RECORD && size >= RECORD_HEADER)
         put_label(bytes + 4, live_label(from, bytes[5] & 1));
     else if (bytes[0] == WIRE_ERROR && size >= ERROR_SIZE) /* about a label that gate sends to */
@@ -114,7 +114,7 @@ static void say_sealed(struct box *from, const char *peer, uint8_t *bytes, size_
     if (!p || size > CONTROL_MAX)
         return;
     dress_sealed(from, bytes, size);
-    control_send(from->e, trio.net.now, p, bytes, size);
+    path_control_send(from->e, trio.net.now, p, bytes, size);
     box_pump(from);
 }
 

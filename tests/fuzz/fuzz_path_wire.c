@@ -20,7 +20,7 @@ static void name_is_canonical(const char *name)
 static void clear_open(const uint8_t *data, size_t size)
 {
     struct clear_open m;
-    if (!clear_open_read(data, size, &m))
+    if (!path_clear_open_read(data, size, &m))
         return;
     require(size >= OPEN_SIZE && m.covered + OPEN_MACS == size);
     require(m.noise >= data && m.noise + m.noise_size == data + m.covered);
@@ -31,11 +31,11 @@ static void clear_reply(const uint8_t *data, size_t size)
 {
     static uint8_t again[70000];
     struct clear_reply m, second;
-    if (!clear_reply_read(data, size, &m))
+    if (!path_clear_reply_read(data, size, &m))
         return;
-    size_t written = clear_reply_write(&m, again, sizeof again);
+    size_t written = path_clear_reply_write(&m, again, sizeof again);
     require(written == size);
-    require(clear_reply_read(again, written, &second));
+    require(path_clear_reply_read(again, written, &second));
     require(second.type == m.type && second.code == m.code && second.label == m.label);
     require(!memcmp(second.id, m.id, HANDSHAKE_ID));
     require(second.blob_size == m.blob_size &&
@@ -49,12 +49,12 @@ static void payload(const uint8_t *data, size_t size)
     uint8_t again[512];
     struct writer w = writer_over(again, sizeof again);
     struct handshake_payload p, second;
-    if (!handshake_payload_read(data, size, &p))
+    if (!path_handshake_payload_read(data, size, &p))
         return;
     name_is_canonical(p.name);
-    handshake_payload_write(&w, &p);
+    path_handshake_payload_write(&w, &p);
     require(!w.failed && writer_size(&w) <= size);
-    require(handshake_payload_read(again, writer_size(&w), &second));
+    require(path_handshake_payload_read(again, writer_size(&w), &second));
     require(second.aeads == p.aeads && second.lanes == p.lanes && second.status == p.status &&
             second.label == p.label && !strcmp(second.name, p.name));
 }
@@ -73,16 +73,16 @@ static void open_message(const uint8_t *data, size_t size)
     static uint8_t again[70000];
     struct reader r = reader_over(data, size);
     struct open_message m, second;
-    if (!open_message_read(&r, &m))
+    if (!path_open_message_read(&r, &m))
         return;
     chain_is_sane(&m.remaining);
     chain_is_sane(&m.travelled);
     require(m.remaining.count + m.travelled.count <= CHAIN_MAX + 1);
     struct writer w = writer_over(again, sizeof again);
-    open_message_write(&w, &m);
+    path_open_message_write(&w, &m);
     require(!w.failed && writer_size(&w) <= size); /* a final dot of a name goes */
     r = reader_over(again, writer_size(&w));
-    require(open_message_read(&r, &second));
+    require(path_open_message_read(&r, &second));
     require(second.label == m.label && second.record_mtu == m.record_mtu &&
             second.pattern == m.pattern && second.origin.present == m.origin.present);
     require(name_chain_equal(&second.remaining, &m.remaining) &&
@@ -94,10 +94,10 @@ static void accept_message(const uint8_t *data, size_t size)
     uint8_t again[NOISE_BLOB_MAX + 128];
     struct reader r = reader_over(data, size);
     struct accept_message m;
-    if (!accept_message_read(&r, &m))
+    if (!path_accept_message_read(&r, &m))
         return;
     struct writer w = writer_over(again, sizeof again);
-    accept_message_write(&w, &m);
+    path_accept_message_write(&w, &m);
     require(!w.failed && writer_size(&w) == size && !memcmp(again, data, size));
 }
 
