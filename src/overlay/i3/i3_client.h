@@ -246,26 +246,40 @@ struct i3_client {
 
 /* ---- i3_client.c: life, what comes in, what goes out ---- */
 
-/* `seeds`: "HOST:PORT, HOST:PORT"; false: *ret_reason (static). */
-bool i3_seeds_parse(const char *seeds, struct i3_seed *ret, unsigned *ret_count,
-                    const char **ret_reason);
 void i3_client_init(struct i3_client *c, struct entropy *e, unsigned samples, instant resample);
 void i3_client_done(struct i3_client *c);
-/* Takes other seeds, at the start or later. */
-void i3_client_seeds(struct i3_client *c, instant now, const struct i3_seed *seeds, unsigned count);
 /* The socket's port, and its address unless the family is 0. */
 void i3_client_bound(struct i3_client *c, instant now, const struct endpoint *local);
 void i3_client_moved(struct i3_client *c, instant now);
 void i3_client_input(struct i3_client *c, instant now, const struct arrival *from,
                      const uint8_t *bytes, size_t size);
-void i3_client_resolved(struct i3_client *c, instant now, uint32_t lookup,
-                        const struct ip_address *addresses, unsigned count);
 void i3_client_advance(struct i3_client *c, instant now);
-/* A name to look up; false: none. */
-bool i3_client_lookup(struct i3_client *c, uint32_t *ret_lookup, const char **ret_name);
 /* The next datagram, valid until the next call; NULL: none. */
 const struct i3_datagram *i3_client_datagram(struct i3_client *c);
 bool i3_client_event(struct i3_client *c, struct i3_event *ret);
+
+/* ---- i3_seed.c: servers to begin with ---- */
+
+/* `seeds`: "HOST:PORT, [IPV6-ADDRESS]:PORT"; false: *ret_reason (static). */
+bool i3_seeds_parse(const char *seeds, struct i3_seed *ret, unsigned *ret_count,
+                    const char **ret_reason);
+/* Takes other seeds, at the start or later. */
+void i3_client_seeds(struct i3_client *c, instant now, const struct i3_seed *seeds, unsigned count);
+void i3_client_resolved(struct i3_client *c, instant now, uint32_t lookup,
+                        const struct ip_address *addresses, unsigned count);
+/* A name to look up; false: none. */
+bool i3_client_lookup(struct i3_client *c, uint32_t *ret_lookup, const char **ret_name);
+/* A server to send to when the responsible one is not known; false: there is none with an address. */
+bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret);
+/* The same, by another server than `not_this` if there is one.  `same_family`: or by none. */
+bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
+                         bool same_family, struct endpoint *ret);
+/* What went to this server was not answered by a neighbour: the first contact is another one. */
+void i3_client_move_on(struct i3_client *c, const struct endpoint *server);
+/* A request was or was not answered that went by this server. */
+void i3_client_answered(struct i3_client *c, const struct endpoint *via);
+void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoint *via);
+instant i3_seeds_advance(struct i3_client *c, instant now);
 
 /* ---- for the parts ---- */
 
@@ -280,16 +294,6 @@ void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const s
                          unsigned depth);
 void i3_client_queue(struct i3_client *c, const struct endpoint *to, const void *bytes,
                      size_t size);
-/* A server to send to when the responsible one is not known; false: there is none with an address. */
-bool i3_client_first_hop(struct i3_client *c, instant now, struct endpoint *ret);
-/* The same, by another server than `not_this` if there is one.  `same_family`: or by none. */
-bool i3_client_other_hop(struct i3_client *c, instant now, const struct endpoint *not_this,
-                         bool same_family, struct endpoint *ret);
-/* What went to this server was not answered by a neighbour: the first contact is another one. */
-void i3_client_move_on(struct i3_client *c, const struct endpoint *server);
-/* A request was or was not answered that went by this server. */
-void i3_client_answered(struct i3_client *c, const struct endpoint *via);
-void i3_client_unanswered(struct i3_client *c, instant now, const struct endpoint *via);
 
 /* What we call ourselves towards this server: in its family.  Before it told us an address that it surely does not see, so
  * that it answers to where the packet came from. */

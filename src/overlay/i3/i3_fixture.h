@@ -121,7 +121,9 @@ uint64_t lab_counter(const struct lab_host *h, enum i3_counter counter);
 void lab_send(struct lab *l, const struct endpoint *from, const struct endpoint *to,
               const void *bytes, size_t size);
 struct endpoint lab_endpoint(const char *text);
-/* For the lab itself: what liars and filters do with a datagram.  False: it is for the host behind the filter. */
+/* For the lab itself: what a server has to say goes into the network; what liars and filters do with a datagram, false:
+ * it is for the host behind the filter. */
+void lab_server_pump(struct lab *l, struct lab_server *s);
 void lab_liar_hears(struct lab *l, struct lab_server *s, const struct endpoint *from,
                     const uint8_t *bytes, size_t size);
 bool lab_filter_passes(struct lab_host *h, const struct endpoint *from, const uint8_t *bytes,
