@@ -63,6 +63,19 @@ class Config(Case):
         file = self.write("ocala.yaml", i3 + f"    options: {{{servers}, limit: 2000}}\n")
         self.expect(self.check("--no-files", file), 0, "is in order.")
 
+    def test_identifiers_and_hosts_to_be_passed(self):
+        i3 = GOOD.replace("east.ip", "east.i3") + "    options: {servers: '192.0.2.1:5610'"
+        for name, value, wanted in (("through", "'b, c, b'", "each once"), ("through", "'b,c,d,e,f'", "at most 4"),
+                                    ("through", "'not..one'", "names of hosts"), ("id_from", "short", "at least 16 characters")):
+            file = self.write("ocala.yaml", i3 + f", {name}: {value}}}\n")
+            self.expect(self.check("--no-files", file), 78, complains=wanted)
+        for identifier in ("11", "10" * 32, "1g" * 32):  # too short, of a private one, no number
+            file = self.write("ocala.yaml", i3 + f"}}\n    members: [{{name: b, options: {{id: '{identifier}'}}}}]\n")
+            self.expect(self.check("--no-files", file), 78, complains="64 hexadecimal digits")
+        file = self.write("ocala.yaml", i3 + ", through: 'b, c', id_from: a text of sixteen}\n"
+                                             f"    members: [{{name: b, options: {{id: '{'11' * 32}', through: c}}}}]\n")
+        self.expect(self.check("--no-files", file), 0, "is in order.")
+
     def test_options_that_do_not_fit_together(self):
         head = "name: a\noverlays:\n  - instance: lab.i3\n"
         options = '    options: {servers: "192.0.2.1:5610", names: keyed}\n'

@@ -133,6 +133,31 @@ static void nothing_goes_past(void **state)
     lab_free(lab);
 }
 
+/* Hosts to be passed come with a reload, and go with one: the link stands. */
+static void while_it_runs(void **state)
+{
+    start(2, 4);
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", "allow", NULL);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "allow", NULL);
+    lab_run(lab, SECOND);
+    lab_open(alpha, "beta");
+    lab_run(lab, 20 * SECOND);
+    assert_int_equal(lab_tunnel(alpha, 0)->way, I3_WAY_SHORTCUT);
+    for (unsigned on = 1; on < 2; on--) {
+        const char *reason = NULL;
+        struct overlay_settings old = alpha->overlay->settings;
+        alpha->option[alpha->options] = (struct overlay_option){"through", "one"};
+        alpha->overlay->settings.option_count = alpha->options + on;
+        assert_int_equal(alpha->overlay->class->reload(alpha->overlay, lab->now, &old, &reason), 0);
+        lab_run(lab, 20 * SECOND);
+        unsigned passed = one->passed;
+        assert_int_equal(ten(alpha, beta), 10);
+        assert_int_equal(one->passed - passed >= 10, on);
+        assert_int_equal(lab_tunnel(alpha, 0)->way == I3_WAY_SHORTCUT, !on);
+    }
+    lab_free(lab);
+}
+
 static void on_a_bad_network(void **state)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -257,6 +282,7 @@ int main(void)
         cmocka_unit_test(both_wish),
         cmocka_unit_test(for_one_member),
         cmocka_unit_test(nothing_goes_past),
+        cmocka_unit_test(while_it_runs),
         cmocka_unit_test(on_a_bad_network),
         cmocka_unit_test(as_many_as_may_be),
         cmocka_unit_test(address_book),
