@@ -47,8 +47,9 @@ def curl_by_one_original():
 
 @case
 def with_everything_on():
-    """three originals and three hosts with shortcuts, anycast, sampling: each reaches each"""
-    options = {"all": {"shortcut": "allow"}, "beta": {"anycast": "0123456789abcdef"}}
+    """three originals and three hosts with shortcuts, keyed names, anycast, a limit, sampling: each reaches each"""
+    options = {"all": {"shortcut": "allow", "names": "keyed", "resample": "10s"}, "beta": {"anycast": "0123456789abcdef"},
+               "gamma": {"limit": "200"}}
     with network(servers=THREE, options=options, hosts=("alpha", "beta", "gamma"), serve=ring_of_originals()) as net:
         everybody_up(net)
         net.beta.serve()
@@ -83,7 +84,7 @@ def mixed(net, servers):
 @case
 def by_a_ring_of_both_kinds():
     """two originals and two of ours: each host reaches each, by shortcuts where both allow them"""
-    options = {"alpha": {"shortcut": "allow"}, "gamma": {"shortcut": "allow"}}
+    options = {"alpha": {"shortcut": "allow"}, "gamma": {"shortcut": "allow"}, "beta": {"limit": "200"}}
     with network(options=options, hosts=("alpha", "beta", "gamma"), serve=mixed) as net:
         everybody_up(net)
         for host in net.hosts.values():
