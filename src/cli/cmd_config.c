@@ -82,6 +82,8 @@ static bool check_files(const struct config *c)
         for (unsigned j = 0; j < o->secret_count; j++)
             good &= check_file(c, &o->secrets[j], CONFIG_FILE_SECRET);
     }
+    if (c->i3_server.secret.text)
+        good &= check_file(c, &c->i3_server.secret, CONFIG_FILE_SECRET);
     return good;
 }
 

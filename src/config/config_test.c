@@ -320,6 +320,8 @@ static void i3_server(void **state)
     assert_refused_behind("i3_server: {listen: 192.0.2.1, id: AA}\n", 1, 36, "40 lower-case");
     assert_refused_behind("i3_server: {listen: 192.0.2.1, triggers: 0}\n", 1, 42, "1");
     assert_refused_behind("i3_server: {seeds: 192.0.2.1}\n", 1, 12, "listen");
+    assert_refused_behind("i3_server: {listen: 192.0.2.1, seeds: [\"192.0.2.1:5610\"]}\n", 1, 40,
+                          "port for the ring");
     assert_refused_behind("i3_server: {listen: 192.0.2.1, ring: 5610}\n", 1, 38, "one of its own");
     assert_refused_behind("i3_server: {listen: \"192.0.2.1:65535\"}\n", 1, 12, "no port behind");
 }

@@ -85,6 +85,8 @@ static bool load_seeds(struct load *l, const struct config_node *node, struct co
                                "'seeds': '%.80s' is IPv6, which servers speak with each other only "
                                "in a ring with a 'secret'",
                                v.text);
+        if (endpoint_equal(seed, &s->listen))
+            return config_value_fail(&v, "a server's port for the ring, and not ours for clients");
         if (seed->ip.family != s->listen.ip.family && !s->also.ip.family)
             return config_value_fail(&v, "of a family that 'listen' has an address of");
     }

@@ -64,18 +64,15 @@ static bool is_wildcard(const struct endpoint *e)
 int daemon_i3_secret(const char *path, struct daemon_i3_settings *s, char *err, size_t size)
 {
     char *text;
-    const char *reason = NULL;
     size_t length;
-    int error = linux_file_read(path, LINUX_FILE_SECRET, 4096, &text, &length, err, size);
+    int error =
+        linux_file_read(path, LINUX_FILE_SECRET, CONFIG_FILE_MAX, &text, &length, err, size);
     if (error)
         return error;
-    s->closed = config_secret_parse(text, length, s->secret, &reason);
+    s->closed = config_file_parse(CONFIG_FILE_SECRET, path, text, length, s->secret, err, size);
     crypto_wipe(text, length);
     free(text);
-    if (s->closed)
-        return 0;
-    snprintf(err, size, "%s is no secret of a ring: %s", path, reason);
-    return -EINVAL;
+    return s->closed ? 0 : -EINVAL;
 }
 
 int daemon_i3_configured(const struct config_i3_server *c, struct daemon_i3_settings *ret,

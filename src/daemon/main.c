@@ -100,7 +100,7 @@ static int read_settings(struct daemon *d, char *err, size_t size)
     if (c->i3_server.on)
         error = daemon_i3_configured(&c->i3_server, &d->i3_settings, err, size);
     if (error)
-        return error;
+        return daemon_settings_at(c, c->i3_server.secret.where, error, err, size);
     d->state_folder = find_folder(d, &c->state, "XDG_STATE_HOME", "/.local/state", "/ocala");
     d->runtime_folder = d->options->run && !c->runtime.where.line && !getenv("XDG_RUNTIME_DIR")
                             ? base_strdup(d->state_folder)

@@ -57,7 +57,8 @@ int daemon_key_read(const char *path, struct helper *helper, uint8_t ret_seed[32
 }
 
 /* Puts "file:line:column: " in front of what is in `err`. */
-static int at(const struct config *c, struct config_where where, int error, char *err, size_t size)
+int daemon_settings_at(const struct config *c, struct config_where where, int error, char *err,
+                       size_t size)
 {
     struct config_error e = {.file = c->file, .where = where};
     snprintf(e.text, sizeof e.text, "%s", err);
@@ -74,12 +75,12 @@ static int read_overlay_files(struct daemon_settings *s, unsigned index, struct 
     if (!o->key.where.line)
         s->needs_key = s->own_key[index] = true;
     else if ((error = daemon_key_read(o->key.text, helper, keys->seed, err, size)))
-        return at(s->config, o->key.where, error, err, size);
+        return daemon_settings_at(s->config, o->key.where, error, err, size);
     for (unsigned i = 0; i < o->secret_count; i++) {
         error =
             file_read(CONFIG_FILE_SECRET, o->secrets[i].text, helper, keys->secret[i], err, size);
         if (error)
-            return at(s->config, o->secrets[i].where, error, err, size);
+            return daemon_settings_at(s->config, o->secrets[i].where, error, err, size);
         keys->secret_count++;
     }
     return 0;

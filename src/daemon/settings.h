@@ -27,6 +27,9 @@ struct daemon_settings {
  */
 int daemon_settings_read(const char *file, struct helper *helper, struct daemon_settings *ret,
                          char *err, size_t size);
+/* Puts in front of the line in `err` where in the configuration it comes from; returns `error`. */
+int daemon_settings_at(const struct config *c, struct config_where where, int error, char *err,
+                       size_t size);
 /* The key of the state folder, for the overlays that use it. */
 void daemon_settings_own_key(struct daemon_settings *s, const uint8_t seed[32]);
 /* Wipes; accepts zeroed settings. */

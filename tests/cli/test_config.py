@@ -104,6 +104,18 @@ class Config(Case):
         self.expect(self.check(file), 0, "is in order.")
         self.expect(self.check(file, "--json"), 0, '{"ok": true}')
 
+    def test_secret_of_a_ring(self):
+        self.write("east.secret", SECRET, 0o600)
+        file = self.write("ocala.yaml", GOOD + "i3_server:\n  listen: 192.0.2.1\n  secret: ring.secret\n")
+        place, ring = f"{file}:7:11: ", self.path("ring.secret")
+        self.expect(self.check(file), 78, complains=f"{place}cannot read {ring}: there is no such")
+        self.write("ring.secret", "hello\n", 0o600)
+        self.expect(self.check(file), 78, complains=f"{place}{ring} is not a network secret")
+        self.write("ring.secret", SECRET)
+        self.expect(self.check(file), 78, complains=f"chmod 600 {ring}")
+        self.write("ring.secret", SECRET, 0o600)
+        self.expect(self.check(file), 0, "is in order.")
+
     def test_keys(self):
         file = self.write("ocala.yaml", GOOD + "key: my.pem\n")
         self.write("east.secret", SECRET, 0o600)

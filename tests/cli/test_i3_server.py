@@ -141,7 +141,7 @@ class Server(Case):
         at = ("--listen", self.at)
         none, short, open_to_all = self.path("none"), self.write("short", "hello\n", 0o600), self.write("open", SECRET)
         self.refuses(78, f"--secret: cannot read {none}: there is no such file or folder", *at, "--secret", none)
-        self.refuses(78, f"--secret: {short} is no secret of a ring: not one line of 44 base64", *at, "--secret", short)
+        self.refuses(78, f"--secret: {short} is not a network secret: not one line of 44 base64", *at, "--secret", short)
         self.refuses(78, f"--secret: {open_to_all} can be read by others (mode 0644); run: chmod 600", *at, "--secret", open_to_all)
         self.refuses(1, f"cannot make the control socket {none}/x: there is no such", *at, "--control", none + "/x")
         self.refuses(1, f"cannot write {none}/x: there is no such file or folder", *at, "--ready-file", none + "/x")
