@@ -335,6 +335,40 @@ static void silence_on_one_side(void **state)
     }
 }
 
+/* A path that was replaced does not stand in for the one that replaced it, only because nothing was heard on that yet: the
+ * other end has left it. */
+static bool records_of_alpha_are_lost(struct net *net, struct tape *tape, struct box *from,
+                                      uint8_t *bytes, size_t size)
+{
+    return from != &net->box[0] || bytes[0] != WIRE_RECORD;
+}
+
+static void what_was_replaced_does_not_stand_in(void **state)
+{
+    struct net net;
+    struct tape tape;
+    net_init(&net, 75);
+    struct box *a = box_new(&net, "alpha", "east", NULL), *b = box_new(&net, "beta", "east", NULL);
+    box_start(a);
+    box_start(b);
+    box_open(a, "beta.east.ip");
+    net_run(&net, SECOND);
+    assert_true(box_send(a, b, "beta.east.ip", 4));
+    net_run(&net, SECOND);
+    tape_start(&tape, &net);
+    tape.judge = records_of_alpha_are_lost;
+    const struct path *before = box_path(b, "alpha.east.ip");
+    assert_non_null(path_reopen(a->e, net.now, box_path(a, "beta.east.ip")));
+    box_pump(a);
+    net_run(&net, 100 * MILLISECOND);
+    assert_ptr_not_equal(box_path(b, "alpha.east.ip"), before);
+    assert_true(box_send(b, a, "alpha.east.ip", 4));
+    net_run(&net, 10 * SECOND);
+    assert_false(box_up(b, "alpha.east.ip"));
+    tape_stop(&tape, &net);
+    net_done(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_lost_link_that_is_needed_comes_back),
         cmocka_unit_test(a_tunnel_goes_down),
         cmocka_unit_test(silence_on_one_side),
+        cmocka_unit_test(what_was_replaced_does_not_stand_in),
     };
     return cmocka_run_group_tests_name("path_restart", tests, NULL, NULL);
 }
