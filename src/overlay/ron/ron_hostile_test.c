@@ -257,6 +257,52 @@ static void test_a_hop_that_keeps_answers(void **state)
     }
 }
 
+/* More members than a few are near to both ends, keep what they are given, and seem to be the best hop one after the other. */
+static void test_many_black_holes(void **state)
+{
+    enum { COUNT = 10, TALK = 6000 };
+    struct mesh *m = mesh_new(COUNT, 1, 3);
+    mesh_options(m, "profile", "fast");
+    mesh_set(m, 0, 1, &(struct mesh_pair){.delay = 100 * MILLISECOND});
+    mesh_start_all(m);
+    assert_true(mesh_until(m, all_linked, MINUTE, NULL));
+    for (unsigned i = 2; i < COUNT; i++)
+        m->node[i].black_hole = true;
+    mesh_run(m, MINUTE);
+    mesh_talk(m, 0, 1);
+    uint64_t before = m->node[1].got;
+    for (unsigned i = 0; i < TALK; i++) {
+        mesh_data(m, 0, 1);
+        mesh_run(m, 100 * MILLISECOND);
+    }
+    print_message("%u of %u arrived beside %u black holes\n", (unsigned)(m->node[1].got - before),
+                  TALK, COUNT - 2);
+    assert_true(m->node[1].got - before > TALK * 9 / 10);
+    mesh_free(m);
+}
+
+/* A member that starts anew counts its rows from anywhere: they are news, while what comes late is not. */
+static void test_rows_of_a_new_life(void **state)
+{
+    struct mesh *m = mesh_up();
+    const struct ron_member *n1 = mesh_member(m, 0, 1);
+    const struct ron_entry e = {.id = ron_id("n2"), .rtt = 77, .forwards = true};
+    for (unsigned i = 0; i < 40; i++) {
+        uint8_t row[32];
+        uint32_t sequence = n1->row_sequence - 0x80000 + i * 0x10000000;
+        uint64_t stale = counted(m, RON_COUNT_STALE_ROW);
+        struct writer w = writer_over(row, sizeof row);
+        ron_row_begin(&w, sequence);
+        ron_row_add(&w, &e);
+        ron_row_finish(&w, 1);
+        mesh_say(m, 1, 0, row, writer_size(&w));
+        assert_int_equal(n1->row_sequence, sequence);
+        mesh_say(m, 1, 0, row, writer_size(&w));
+        assert_int_equal(counted(m, RON_COUNT_STALE_ROW), stale + 1);
+    }
+    mesh_free(m);
+}
+
 /* ---- names ---- */
 
 static void announce(struct mesh *m, unsigned from, const char *const *hosts, unsigned count)
@@ -327,6 +373,8 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_words_about_a_hop),
+        cmocka_unit_test(test_many_black_holes),
+        cmocka_unit_test(test_rows_of_a_new_life),
         cmocka_unit_test(test_no_echo),
         cmocka_unit_test(test_a_hop_that_keeps_answers),
         cmocka_unit_test(test_one_number),

@@ -28,7 +28,7 @@
 #define RON_MEMBERS_MAX 1024
 #define RON_PLACES      4   /* of one member that others told us                      */
 #define RON_WINDOW      100 /* probes that loss is counted over                       */
-#define RON_TRIED       4   /* hops to one member whose measured cost is remembered   */
+#define RON_TRIED       16  /* hops to one member whose measured cost is remembered   */
 #define RON_MTU         1500
 #define RON_LOOK        (5 * SECOND) /* a name that nobody knows yet may still be announced      */
 #define RON_WANT_MOST   MINUTE       /* longest pause between attempts to have a link            */

@@ -82,10 +82,14 @@ static bool budget_admits(struct ron *r, instant now, bool first)
     instant spent = now - r->budget_since;
     if (most < RON_BUDGET)
         most = RON_BUDGET;
-    if (spent > 10 * SECOND || spent < 0)
+    if (spent > 10 * SECOND || spent < 0) {
+        r->budget_since = now;
         spent = 10 * SECOND;
+    } else {
+        spent -= spent % MILLISECOND; /* the rest counts the next time */
+        r->budget_since += spent;
+    }
     r->budget += rate(r) * (uint64_t)(spent / MILLISECOND) / 1000;
-    r->budget_since = now;
     if (r->budget > most)
         r->budget = most;
     if (r->budget < (first ? 1000 : most / 2))
@@ -150,8 +154,8 @@ void ron_probe_quiet(struct ron *r, instant now, struct ron_member *m, bool own)
     ask_it = (r->options.adaptive || m->hop) && !p->number && !p->measure.outage &&
              (first || now - p->sent >= turn(r, now));
     tell = own && now - m->quiet_since < QUIET_TOLD && (first || now - m->quiet_told >= HOP_PAUSE);
-    if (!m->linked || !(ask_it || tell) || !budget_admits(r, now, first))
-        return;
+    if (!m->linked || !(ask_it || tell) || !budget_admits(r, now, first && own))
+        return; /* what a member says does not use up what is kept for what we see */
     if (ask_it)
         ron_probe_now(r, now, m, p);
     if (tell) {

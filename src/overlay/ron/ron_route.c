@@ -58,12 +58,23 @@ static struct ron_tried *tried_find(struct ron_member *m, uint32_t hop)
     return NULL;
 }
 
+/* So many hops failed us lately that no more is known of who did: while the direct way works nobody new is believed. */
+static bool all_doubted(instant now, const struct ron_member *m)
+{
+    for (unsigned i = 0; i < RON_TRIED; i++)
+        if (now >= m->tried[i].until || !m->tried[i].dead)
+            return false;
+    return !m->near.measure.outage && m->near.measure.rtt;
+}
+
 /* What we know of a hop is stronger than what it says. */
 static void correct(instant now, const struct ron_member *m, struct ron_way *w)
 {
     const struct ron_tried *t = tried_find((struct ron_member *)m, w->hop);
-    if (!t || now >= t->until)
+    if (!t || now >= t->until) {
+        w->usable = w->usable && (w->hop == m->hop || !all_doubted(now, m));
         return;
+    }
     w->usable = w->usable && !t->dead;
     w->rtt = t->rtt > w->rtt ? t->rtt : w->rtt;
     w->loss = t->loss > w->loss ? t->loss : w->loss;
@@ -146,11 +157,12 @@ static void remember(struct ron *r, instant now, struct ron_member *m, bool dead
 {
     const struct ron_measure *x = &m->through.measure;
     struct ron_tried *t = tried_find(m, m->hop);
-    for (unsigned i = 0; !t && i < RON_TRIED; i++)
-        if (now >= m->tried[i].until)
-            t = &m->tried[i];
-    if (!t)
-        t = &m->tried[entropy_below(r->overlay.settings.entropy, RON_TRIED)];
+    if (!t) { /* the place of the one whose time is over first */
+        t = m->tried;
+        for (unsigned i = 1; i < RON_TRIED; i++)
+            if (m->tried[i].until < t->until)
+                t = &m->tried[i];
+    }
     if (t->hop != m->hop)
         *t = (struct ron_tried){.hop = m->hop};
     if (now >= t->until)

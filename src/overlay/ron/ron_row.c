@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-#define ROW_PAUSE  SECOND /* a member that flaps makes no more of them */
-#define ROW_SPREAD 4      /* the interval is this share of it long or short, half each */
-#define ROW_STALE  4      /* update intervals without a row: the last one says nothing any more */
+#define ROW_PAUSE  SECOND  /* a member that flaps makes no more of them */
+#define ROW_SPREAD 4       /* the interval is this share of it long or short, half each */
+#define ROW_LATE   0x10000 /* rows that much older than the last one are of a new life, not late */
+#define ROW_STALE  4       /* update intervals without a row: the last one says nothing any more */
 
 size_t ron_row_make(struct ron *r, instant now, struct ron_member *to)
 {
@@ -88,7 +89,7 @@ void ron_row_heard(struct ron *r, instant now, struct ron_member *from, uint32_t
         r->count[RON_COUNT_BAD_MESSAGE]++;
         return;
     }
-    if (from->row && (int32_t)(sequence - from->row_sequence) <= 0) {
+    if (from->row && from->row_sequence - sequence < ROW_LATE) {
         r->count[RON_COUNT_STALE_ROW]++;
         free(row);
         return;
