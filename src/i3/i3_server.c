@@ -55,13 +55,6 @@ bool i3_can_be_sent_to(const struct endpoint *at)
     return b[0] != 0xff && !is_link_local && memcmp(b, mapped, sizeof mapped);
 }
 
-const struct endpoint *i3_own(const struct i3_server *s, uint8_t family)
-{
-    if (family && s->at.ip.family == family)
-        return &s->at;
-    return family && s->also.ip.family == family ? &s->also : NULL;
-}
-
 /* IPv6 is promised where it is kept for all identifiers: where none is an original's, and to whom we see by it (who comes
  * by a translator of addresses does not know that we do not). */
 uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom)

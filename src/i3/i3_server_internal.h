@@ -94,7 +94,12 @@ bool i3_can_be_sent_to(const struct endpoint *at);
 /* This server's address for clients, or one of the ring that is known: nothing of a client's leads there. */
 bool i3_is_server(const struct i3_server *s, const struct endpoint *at);
 /* Our own address of that family; NULL: we do not speak it. */
-const struct endpoint *i3_own(const struct i3_server *s, uint8_t family);
+static inline const struct endpoint *i3_own(const struct i3_server *s, uint8_t family)
+{
+    if (family && s->at.ip.family == family)
+        return &s->at;
+    return family && s->also.ip.family == family ? &s->also : NULL;
+}
 /* What we can do for whom we know by this address: enum i3_ability. */
 uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom);
 unsigned i3_index(const struct i3_server *s, const void *key, size_t size, unsigned count);
