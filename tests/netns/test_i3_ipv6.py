@@ -143,6 +143,28 @@ def a_shortcut():
 
 
 @case
+def in_the_daemon():
+    """a server by a daemon's configuration, alone and without a secret: hosts of either family are served and meet"""
+    with Lab(machine_class=Host) as lab:
+        net = Net()
+        net.lab, server = lab, lab.machine("s1")
+        net.alpha, net.beta = lab.machine("alpha"), lab.machine("beta")
+        net.hosts = {"alpha": net.alpha, "beta": net.beta}
+        lab.switch({server: [with_length(a) for a in addresses("s1", BOTH)], net.alpha: [with_length(FOUR["alpha"])],
+                    net.beta: [with_length(SIX["beta"])]})
+        server.join("east.ip", secret(), {})
+        server.config["i3_server"] = {"listen": addresses("s1", BOTH)}
+        server.up()
+        shown = server.ask("i3")
+        assert shown["at"] == "10.1.0.11:5610" and shown["also"] == "[fd01::11]:5610", shown
+        host_secret = secret()
+        for host in net.hosts.values():
+            host.join("lab.i3", host_secret, listen="[::]:7400", options={"servers": "10.1.0.11:5610, [fd01::11]:5610"})
+            host.config["timers"] = TIMERS
+        meet(net)
+
+
+@case
 def an_open_ring_is_refused():
     """a server without a secret and without an IPv4 address does not start, and says why"""
     with Lab(machine_class=Host) as lab:
