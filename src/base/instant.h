@@ -16,6 +16,11 @@ typedef int64_t instant;
 #define MINUTE        (60 * SECOND)
 #define HOUR          (60 * MINUTE)
 
+static inline instant instant_max(instant a, instant b)
+{
+    return a > b ? a : b;
+}
+
 static inline instant instant_min(instant a, instant b)
 {
     return a < b ? a : b;

@@ -58,13 +58,15 @@ unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THRO
     const struct overlay_settings *s = &m->overlay.settings;
     const char *text = i3_member_option(s, host, "through");
     char name[I3_THROUGH_MAX][NAME_TEXT];
-    unsigned count = 0;
+    unsigned count = 0, used = 0;
     if (!text)
         text = i3_option(s, "through");
-    if (text && i3_through_parse(text, name, &count))
-        for (unsigned i = 0; i < count; i++)
-            i3_middlebox_id(m, name[i], &ret[i]);
-    return count;
+    if (!text || !i3_through_parse(text, name, &count))
+        return 0;
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(name[i], s->host) && strcmp(name[i], host))
+            i3_middlebox_id(m, name[i], &ret[used++]);
+    return used;
 }
 
 /* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told

@@ -6,7 +6,7 @@
  *   SEEN (sealed)        the nonce: only now that address is believed, and used
  *
  * An address is never used because somebody says it, only because the neighbour, under the link's keys, repeats what was
- * sent there.  The probe goes on while the shortcut is used; when three are not answered, records go by the servers
+ * sent there.  The probe goes on while the shortcut is used; when five in a row are not answered, records go by the servers
  * again. */
 #include <string.h>
 
@@ -17,8 +17,9 @@
 #define ROUNDS      5
 #define REST        (30 * SECOND)
 #define WATCH       (5 * SECOND)
-#define WATCH_HARD  SECOND
-#define LOST_AFTER  3
+#define WATCH_HARD  (600 * MILLISECOND) /* at least; twice the round trip */
+#define WATCH_MOST  (3 * SECOND)
+#define LOST_AFTER  5 /* where each twentieth is lost, once in a hundred thousand times by chance */
 
 static void set_due(struct i3 *m, struct i3_shortcut *s, instant due)
 {
@@ -208,7 +209,8 @@ static void watch(struct i3 *m, instant now, struct i3_tunnel *t)
         if (endpoint_equal(&s->place[i].at, &s->at))
             probe(m, t, &s->place[i]);
     s->sent = now;
-    set_due(m, s, now + WATCH_HARD);
+    instant wait = instant_min(instant_max(WATCH_HARD, 2 * s->rtt), WATCH_MOST);
+    set_due(m, s, now + wait);
 }
 
 void i3_shortcut_ask(struct i3 *m, instant now, struct i3_tunnel *t)

@@ -185,6 +185,20 @@ static void on_a_bad_network(void **state)
     }
 }
 
+/* One list for all hosts: who is in it passes the others, and neither itself nor the one it sends to. */
+static void neither_ourselves_nor_the_other_end(void **state)
+{
+    struct i3_id id[I3_THROUGH_MAX];
+    lab = lab_new(1, 1);
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "through", "one, alpha, beta", NULL);
+    assert_int_equal(i3_through_ids(i3_of(alpha->overlay), "gamma", id), 2);
+    assert_int_equal(i3_through_ids(i3_of(alpha->overlay), "beta", id), 1);
+    struct i3_id first;
+    i3_middlebox_id(i3_of(alpha->overlay), "one", &first);
+    assert_true(i3_id_equal(&id[0], &first));
+    lab_free(lab);
+}
+
 /* The longest stack that there may be: four hosts, the neighbour's identifier and ours fit into the headroom. */
 static void as_many_as_may_be(void **state)
 {
@@ -284,6 +298,7 @@ int main(void)
         cmocka_unit_test(nothing_goes_past),
         cmocka_unit_test(while_it_runs),
         cmocka_unit_test(on_a_bad_network),
+        cmocka_unit_test(neither_ourselves_nor_the_other_end),
         cmocka_unit_test(as_many_as_may_be),
         cmocka_unit_test(address_book),
         cmocka_unit_test(nobody_else_binds_it),
