@@ -117,7 +117,7 @@ static int add_listen(const char *text, struct daemon_i3_settings *s)
     struct endpoint *at = s->at.port ? &s->also : &s->at;
     if (s->also.port)
         return misused("--listen is for one IPv4 and one IPv6 address, and not a third: ", text);
-    if (!endpoint_parse(text, DAEMON_I3_PORT, at) || is_wildcard(at) || at->scope)
+    if (!endpoint_parse(text, I3_PORT, at) || is_wildcard(at) || at->scope)
         return misused(
             "--listen is one address of this machine, in digits (others are told it), not ", text);
     if (at == &s->also && s->also.ip.family == s->at.ip.family)

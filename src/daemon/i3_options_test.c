@@ -30,8 +30,8 @@ static void standards(void **state)
 {
     struct i3_options o;
     assert_int_equal(parse(&o, "--listen 192.0.2.1"), -1);
-    assert_int_equal(o.settings.at.port, DAEMON_I3_PORT);
-    assert_int_equal(o.settings.ring.port, DAEMON_I3_PORT + 1);
+    assert_int_equal(o.settings.at.port, I3_PORT);
+    assert_int_equal(o.settings.ring.port, I3_PORT + 1);
     assert_int_equal(o.settings.triggers, DAEMON_I3_TRIGGERS);
     assert_int_equal(o.settings.seeds, 0);
     assert_false(o.settings.has_id);

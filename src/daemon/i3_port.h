@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "i3/i3_server.h"
 
-#define DAEMON_I3_PORT     5610
 #define DAEMON_I3_TEXT     65536 /* longest description */
 #define DAEMON_I3_TRIGGERS 1000000
 

@@ -22,6 +22,7 @@
 #include "base/instant.h"
 #include "i3/i3_id.h"
 
+#define I3_PORT           5610 /* where servers are for clients, unless said */
 #define I3_VERSION        0x10
 #define I3_HEADER         3
 #define I3_STACK_MAX      15

@@ -14,10 +14,10 @@ static uint16_t parse_port(const char *text)
     return port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
-bool overlay_place_parse(const char *text, struct overlay_place *ret)
+bool overlay_place_parse(const char *text, uint16_t port, struct overlay_place *ret)
 {
     struct overlay_place place = {0};
-    if (endpoint_parse(text, OVERLAY_PORT, &place.endpoint)) {
+    if (endpoint_parse(text, port, &place.endpoint)) {
         if (!place.endpoint.port)
             return false;
         *ret = place;
@@ -28,7 +28,7 @@ bool overlay_place_parse(const char *text, struct overlay_place *ret)
     if (!length || length >= sizeof place.name)
         return false;
     memcpy(place.name, text, length);
-    place.endpoint.port = colon ? parse_port(colon + 1) : OVERLAY_PORT;
+    place.endpoint.port = colon ? parse_port(colon + 1) : port;
     const char *reason;
     if (!place.endpoint.port || !labels_valid(place.name, &reason))
         return false;

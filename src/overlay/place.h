@@ -9,7 +9,7 @@
 #include "base/instant.h"
 #include "base/name.h"
 
-#define OVERLAY_PORT 7400 /* of a place that names none */
+#define OVERLAY_PORT 7400 /* of a member */
 
 /* One `at` value.  A host name is looked up when a tunnel needs it, so its endpoint has a port
  * only. */
@@ -18,8 +18,9 @@ struct overlay_place {
     struct endpoint endpoint; /* family 0 for a host name    */
 };
 
-/* "192.0.2.1:7400", "[2001:db8::1]:7400", "host.example.org:7400", each also without its port. */
-bool overlay_place_parse(const char *text, struct overlay_place *ret);
+/* "192.0.2.1:7400", "[2001:db8::1]:7400", "host.example.org:7400", each also without its port:
+ * then it is `port`. */
+bool overlay_place_parse(const char *text, uint16_t port, struct overlay_place *ret);
 bool overlay_place_equal(const struct overlay_place *a, const struct overlay_place *b);
 
 /* Values of options.  False, and *ret untouched, for anything but a number in the range; a span has one of the units ms, s,

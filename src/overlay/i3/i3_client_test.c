@@ -529,6 +529,7 @@ static void seeds(void **state)
     assert_int_equal(seed[3].at.port, 7);
     assert_string_equal(seed[1].name, "server.example.org");
     assert_int_equal(seed[1].at.port, 99);
+    assert_int_equal(seed[2].at.port, I3_PORT);
     static const char *const bad[] = {
         "", " , ", "[fe80::1%3]:1", "2001:db8::1:5610", "192.0.2.1:0", "a b..c", "1.2.3:4"};
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -18,7 +18,7 @@ static bool seed_parse(const char *text, size_t length, struct i3_seed *ret)
     /* Without brackets nobody can tell where an IPv6 address ends and its port begins. */
     if (*one != '[' && strchr(one, ':') != strrchr(one, ':'))
         return false;
-    if (!overlay_place_parse(one, &place) || place.endpoint.scope)
+    if (!overlay_place_parse(one, I3_PORT, &place) || place.endpoint.scope)
         return false;
     *ret = (struct i3_seed){.at = place.endpoint};
     strcpy(ret->name, place.name);

@@ -20,7 +20,8 @@ int ip_members_read(const struct overlay_settings *s, struct ip_members *ret,
         strcpy(to->host, from->host);
         to->places = base_calloc(from->at_count ? from->at_count : 1, sizeof *to->places);
         for (; to->place_count < from->at_count; to->place_count++)
-            if (!overlay_place_parse(from->at[to->place_count], &to->places[to->place_count])) {
+            if (!overlay_place_parse(from->at[to->place_count], OVERLAY_PORT,
+                                     &to->places[to->place_count])) {
                 *ret_reason = "an `at` of a member is neither ADDRESS:PORT nor HOST:PORT";
                 goto bad;
             }

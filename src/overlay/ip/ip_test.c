@@ -440,7 +440,7 @@ static void test_bad_members(void **state)
                                       "a..b:1",     "1.2.3.4:5:6",  "x:+5",       "::1:7400:"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct overlay_place place;
-        if (overlay_place_parse(bad[i], &place))
+        if (overlay_place_parse(bad[i], OVERLAY_PORT, &place))
             fail_msg("'%s' was taken", bad[i]);
         struct overlay_member m = {.host = "x", .at = &bad[i], .at_count = 1};
         struct overlay_settings s = standard();
@@ -451,7 +451,7 @@ static void test_bad_members(void **state)
         assert_non_null(strstr(reason, "neither ADDRESS:PORT nor HOST:PORT"));
     }
     struct overlay_place place;
-    assert_true(overlay_place_parse("host.example.org", &place));
+    assert_true(overlay_place_parse("host.example.org", OVERLAY_PORT, &place));
     assert_int_equal(place.endpoint.port, 7400);
     assert_string_equal(place.name, "host.example.org");
 }

@@ -119,7 +119,7 @@ static bool read_places(struct ron *r, struct ron_member *m)
     m->places = base_calloc(c->at_count + 1u, sizeof *m->places);
     m->place = 0;
     for (m->place_count = 0; m->place_count < c->at_count; m->place_count++)
-        if (!overlay_place_parse(c->at[m->place_count], &m->places[m->place_count]))
+        if (!overlay_place_parse(c->at[m->place_count], OVERLAY_PORT, &m->places[m->place_count]))
             return false;
     return true;
 }
@@ -130,7 +130,7 @@ int ron_members_config(struct ron *r, instant now, const char **ret_reason)
     struct overlay_place place;
     for (unsigned i = 0; i < s->member_count; i++)
         for (unsigned a = 0; a < s->members[i].at_count; a++)
-            if (!overlay_place_parse(s->members[i].at[a], &place)) {
+            if (!overlay_place_parse(s->members[i].at[a], OVERLAY_PORT, &place)) {
                 *ret_reason = "an `at` of a member is neither ADDRESS:PORT nor HOST:PORT";
                 return -EINVAL;
             }
