@@ -33,9 +33,8 @@ static void assert_refuses(const char *pem, size_t size, const char *part_of_rea
     const char *reason = NULL;
     memset(seed, 7, 32);
     assert_false(crypto_ed25519_from_pem(pem, size, seed, &reason));
-    assert_non_null(reason);
-    if (!strstr(reason, part_of_reason))
-        fail_msg("\"%s\" does not say \"%s\"", reason, part_of_reason);
+    if (!reason || !strstr(reason, part_of_reason))
+        fail_msg("\"%s\" does not say \"%s\"", reason ? reason : "", part_of_reason);
     for (unsigned i = 0; i < 32; i++)
         assert_int_equal(seed[i], 7);
 }

@@ -45,7 +45,7 @@ struct watch {
 struct daemon_dns_mode {
     enum config_dns_mode mode; /* wanted, then in force; not AUTO */
     bool automatic, in_force, fight;
-    char why[300], writer[HELPER_WRITER_SIZE], trouble[300];
+    char why[300], writer[HELPER_WRITER_SIZE], trouble[400];
     unsigned taken_back;
     instant back[BURST]; /* when ours was put back, a ring */
     struct watch watch[WATCHES];

@@ -131,9 +131,14 @@ table ip filter {
 """
 
 
+def translate(router):
+    """What is behind the router has its address on the first cable."""
+    router.run("echo 1 > /proc/sys/net/ipv4/ip_forward", check=True)
+    router.run(["nft", "-f", "-"], check=True, input=NAT)
+
+
 def behind_a_router(net):
     """delta has an address of its own network; the router, which is on the switch, hides it."""
     net.lab.cable(net.router, "192.168.9.1/24", net.delta, "192.168.9.5/24")
-    net.router.run("echo 1 > /proc/sys/net/ipv4/ip_forward", check=True)
-    net.router.run(["nft", "-f", "-"], check=True, input=NAT)
+    translate(net.router)
     net.delta.ip("route add default via 192.168.9.1")

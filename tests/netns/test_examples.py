@@ -10,10 +10,11 @@ import json
 import os
 import shutil
 
+import i3lab
 import netlab
 import suite
 from netlab import Lab, need, program, wait_until
-from ocalahost import Host, secret, yaml
+from ocalahost import Host, secret, serve_i3, yaml
 from suite import case
 
 EXAMPLES = os.path.join(netlab.ROOT, "examples")
@@ -93,10 +94,30 @@ def pinned():
 
 
 @case
+def a_friend_behind_a_nat():
+    """i3.yaml on delta, behind a NAT: a friend reaches it by a server of i3"""
+    need("ping", "nft")
+    with Lab(machine_class=Host) as lab:
+        server, router, delta, friend = (lab.machine(name) for name in ("server", "router", "delta", "friend"))
+        lab.switch({server: "192.0.2.7/24", router: "192.0.2.1/24", friend: "192.0.2.2/24"})
+        lab.cable(router, "192.168.9.1/24", delta, "192.168.9.5/24")
+        i3lab.translate(router)
+        delta.ip("route add default via 192.168.9.1")
+        serve_i3(server, "192.0.2.7")
+        friends = secret()
+        install(delta, "i3.yaml", friends=friends)
+        with open(os.path.join(EXAMPLES, "i3.yaml")) as f:
+            install(friend, friend.write("friend.yaml", f.read().replace("name: delta", "name: friend")), friends=friends)
+        start(delta), start(friend)
+        wait_until(lambda: friend.ping("delta.friends.i3"), 60, lambda: friend.log() + delta.log())
+        assert delta.ping("friend.friends.i3"), delta.log()
+
+
+@case
 def none_is_forgotten():
     """every configuration of examples/ is used above"""
     configurations = {name for name in os.listdir(EXAMPLES) if name.endswith(".yaml")}
-    assert configurations == {"minimal.yaml", "gateway.yaml", "two-overlays.yaml", "pinned.yaml"}
+    assert configurations == {"minimal.yaml", "gateway.yaml", "two-overlays.yaml", "pinned.yaml", "i3.yaml"}
 
 
 suite.main(__doc__)
