@@ -94,6 +94,28 @@ static void there_and_back(void **state)
     meets(FOUR_A, SIX_B);
 }
 
+/* Who has been answered by one family only begins with servers of that one, also when the others have rested. */
+static void the_silent_family_is_left_alone(void **state)
+{
+    static const char *const own[] = {SIX_A, FOUR_A};
+    for (unsigned k = 0; k < 2; k++) {
+        struct endpoint at;
+        lab = lab_new_speaking(3, 7, LAB_BOTH, secret);
+        alpha = lab_host_add(lab, "alpha", own[k], NULL);
+        lab_run(lab, SECOND);
+        struct i3_client *c = &i3_of(alpha->overlay)->client;
+        for (unsigned i = 0; i < c->seed_count; i++)
+            c->seed[i].rest = 0;
+        for (unsigned i = 0; i < c->seed_count; i++) {
+            c->seed_used = i;
+            c->near.known = false;
+            assert_true(i3_client_first_hop(c, lab->now, &at));
+            assert_int_equal(at.ip.family, k ? 4 : 6);
+        }
+        lab_free(lab);
+    }
+}
+
 static void host_with_both(void **state)
 {
     for (unsigned k = 0; k < 6; k++) {
@@ -401,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(the_silent_family_is_left_alone),
         cmocka_unit_test(host_with_both),
         cmocka_unit_test(lossy),
         cmocka_unit_test(shortcuts),

@@ -150,12 +150,19 @@ instant i3_seeds_advance(struct i3_client *c, instant now)
     return due;
 }
 
+/* Has nobody answered by this family, and somebody by the other? */
+static bool family_is_silent(const struct i3_client *c, const struct endpoint *at)
+{
+    bool six = at->ip.family == 6;
+    return !c->self[six].at.ip.family && c->self[!six].at.ip.family;
+}
+
 /* From best to worst: answers and is trusted, answers, has an address. */
 static unsigned seed_rank(const struct i3_client *c, const struct i3_seed *s, instant now)
 {
     if (!i3_client_speaks(c, &s->at))
         return 0;
-    if (s->rest > now)
+    if (s->rest > now || family_is_silent(c, &s->at))
         return 1;
     return i3_client_distrusts(c, now, &s->at) ? 2 : 3;
 }
