@@ -223,11 +223,21 @@ void ron_probes_advance(struct ron *r, instant now, struct ron_member *m)
         ron_due(r, m->through.due);
 }
 
+/* By a reply to our probe, or by what acknowledges our reply: either may be the first to tell. */
+static void measured(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p,
+                     instant rtt)
+{
+    bool first = !p->measure.rtt;
+    note_rtt(&p->measure, rtt);
+    if (first && p == &m->near)
+        ron_rows_more(r, now);
+}
+
 static void answered(struct ron *r, instant now, struct ron_member *m, struct ron_prober *p)
 {
-    bool back = p->measure.outage, first = !p->measure.rtt;
+    bool back = p->measure.outage;
     note(&p->measure, false);
-    note_rtt(&p->measure, now - p->sent);
+    measured(r, now, m, p, now - p->sent);
     p->measure.outage = false;
     p->measure.heard = now;
     p->number = 0;
@@ -235,8 +245,6 @@ static void answered(struct ron *r, instant now, struct ron_member *m, struct ro
     ron_due(r, p->due);
     if (back && p == &m->near)
         ron_rows_hurry(r, now, m);
-    if (first && p == &m->near)
-        ron_rows_more(r, now);
     ron_route(r, now, m);
 }
 
@@ -286,7 +294,7 @@ void ron_probe_heard(struct ron *r, instant now, struct ron_member *m,
     } else if (q.type == RON_ACK && other->reply && other->reply == q.number) {
         other->reply = 0;
         if (p)
-            note_rtt(&p->measure, now - other->reply_sent);
+            measured(r, now, m, p, now - other->reply_sent);
     } else {
         r->count[RON_COUNT_STALE_PROBE]++;
     }
