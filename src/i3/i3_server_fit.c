@@ -36,23 +36,6 @@ bool i3_fits_originals(const struct i3_packet *p)
     return true;
 }
 
-/* Has it a trigger in it? */
-static bool has_trigger(const struct i3_option *o)
-{
-    switch (o->type) {
-    case I3_INSERT:
-    case I3_CHALLENGE:
-    case I3_ACK:
-    case I3_REMOVE:
-    case I3_CACHE_ADDRESS:
-    case I3_FORCE_CACHE_ADDRESS:
-    case I3_CONSTRAINT_FAILED:
-    case I3_ROUTE_BROKEN:
-        return true;
-    }
-    return false;
-}
-
 /* An original dies of an IPv6 sender, or of sending to an IPv6 address that it was told; a limit makes it drop the packet,
  * which would look as if the responsible server were dead. */
 bool i3_only_for_ours(const struct i3_packet *p)
@@ -61,7 +44,7 @@ bool i3_only_for_ours(const struct i3_packet *p)
         const struct i3_option *o = &p->option[i];
         if (o->type == I3_SENDER && o->sender.type == I3_TO_IPV6)
             return true;
-        if (has_trigger(o) &&
+        if (i3_option_has_trigger(o->type) &&
             (o->trigger.target.type == I3_TO_IPV6 ||
              (o->trigger.flags & I3_TRIGGER_LIMITED && o->trigger.target.type != I3_TO_STACK)))
             return true;

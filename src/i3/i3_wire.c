@@ -90,12 +90,9 @@ static enum i3_fault read_trigger(struct reader *r, struct i3_trigger *t)
     return r->failed ? I3_FAULT_SHORT : I3_FINE;
 }
 
-static enum i3_fault read_option(struct reader *r, struct i3_option *ret)
+bool i3_option_has_trigger(uint8_t type)
 {
-    ret->type = read_u8(r);
-    switch (ret->type) {
-    case I3_SENDER:
-        return read_address(r, &ret->sender);
+    switch (type) {
     case I3_INSERT:
     case I3_CHALLENGE:
     case I3_ACK:
@@ -104,7 +101,19 @@ static enum i3_fault read_option(struct reader *r, struct i3_option *ret)
     case I3_FORCE_CACHE_ADDRESS:
     case I3_CONSTRAINT_FAILED:
     case I3_ROUTE_BROKEN:
+        return true;
+    }
+    return false;
+}
+
+static enum i3_fault read_option(struct reader *r, struct i3_option *ret)
+{
+    ret->type = read_u8(r);
+    if (i3_option_has_trigger(ret->type))
         return read_trigger(r, &ret->trigger);
+    switch (ret->type) {
+    case I3_SENDER:
+        return read_address(r, &ret->sender);
     case I3_NOT_PRESENT:
         read_copy(r, ret->id.bytes, I3_ID);
         return r->failed ? I3_FAULT_SHORT : I3_FINE;
@@ -215,19 +224,13 @@ static void write_trigger(struct writer *w, const struct i3_trigger *t)
 static void write_option(struct writer *w, const struct i3_option *o)
 {
     write_u8(w, o->type);
+    if (i3_option_has_trigger(o->type)) {
+        write_trigger(w, &o->trigger);
+        return;
+    }
     switch (o->type) {
     case I3_SENDER:
         write_address(w, &o->sender);
-        break;
-    case I3_INSERT:
-    case I3_CHALLENGE:
-    case I3_ACK:
-    case I3_REMOVE:
-    case I3_CACHE_ADDRESS:
-    case I3_FORCE_CACHE_ADDRESS:
-    case I3_CONSTRAINT_FAILED:
-    case I3_ROUTE_BROKEN:
-        write_trigger(w, &o->trigger);
         break;
     case I3_NOT_PRESENT:
         write_bytes(w, o->id.bytes, I3_ID);

@@ -95,6 +95,9 @@ struct i3_option {
     };
 };
 
+/* Is the body of such an option a trigger? */
+bool i3_option_has_trigger(uint8_t type);
+
 struct i3_packet {
     uint8_t flags; /* enum i3_flag; I3_OPTIONS says that there is a list, empty or not */
     uint8_t depth; /* identifiers on the stack, 0 to 15                                */
