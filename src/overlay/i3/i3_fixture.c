@@ -527,3 +527,25 @@ bool lab_until(struct lab *l, instant span, bool (*so)(struct lab_host *h), stru
     }
     return so(h);
 }
+
+static bool goes_by(struct lab_host *h, enum i3_way way)
+{
+    const struct i3_tunnel *t = lab_tunnel(h, 0);
+    return h->tunnel[0].linked && t && t->way == way;
+}
+
+bool lab_both_by(struct lab_host *a, struct lab_host *b, enum i3_way way)
+{
+    return goes_by(a, way) && goes_by(b, way);
+}
+
+unsigned lab_exchange(struct lab_host *a, struct lab_host *b, unsigned times)
+{
+    unsigned before = a->tunnel[0].received + b->tunnel[0].received;
+    for (unsigned i = 0; i < times; i++) {
+        lab_data(a, 0);
+        lab_data(b, 0);
+        lab_run(a->lab, 100 * MILLISECOND);
+    }
+    return a->tunnel[0].received + b->tunnel[0].received - before;
+}

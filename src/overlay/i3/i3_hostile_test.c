@@ -16,20 +16,12 @@ static struct lab_host *alpha, *beta;
 
 static bool private_both(struct lab_host *h)
 {
-    struct i3_tunnel *a = lab_tunnel(alpha, 0), *b = lab_tunnel(beta, 0);
-    return alpha->tunnel[0].linked && beta->tunnel[0].linked && a && b &&
-           a->way == I3_WAY_PRIVATE && b->way == I3_WAY_PRIVATE;
+    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
 }
 
 static unsigned exchange(unsigned times)
 {
-    unsigned before = alpha->tunnel[0].received + beta->tunnel[0].received;
-    for (unsigned i = 0; i < times; i++) {
-        lab_data(alpha, 0);
-        lab_data(beta, 0);
-        lab_run(lab, 100 * MILLISECOND);
-    }
-    return alpha->tunnel[0].received + beta->tunnel[0].received - before;
+    return lab_exchange(alpha, beta, times);
 }
 
 /* What the path engine does while a tunnel fails: another one. */

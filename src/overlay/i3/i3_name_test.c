@@ -29,9 +29,7 @@ static struct lab_host *keyed(const char *name, const char *address, uint8_t fir
 
 static bool private_both(struct lab_host *h)
 {
-    return alpha->tunnel[0].linked && beta->tunnel[0].linked &&
-           lab_tunnel(alpha, 0)->way == I3_WAY_PRIVATE &&
-           lab_tunnel(beta, 0)->way == I3_WAY_PRIVATE;
+    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
 }
 
 static bool no_such_host(struct lab_host *h)

@@ -31,9 +31,7 @@ static void start(unsigned servers, uint64_t seed)
 
 static bool private_both(struct lab_host *h)
 {
-    return alpha->tunnel[0].linked && beta->tunnel[0].linked && lab_tunnel(alpha, 0) &&
-           lab_tunnel(alpha, 0)->way == I3_WAY_PRIVATE && lab_tunnel(beta, 0) &&
-           lab_tunnel(beta, 0)->way == I3_WAY_PRIVATE;
+    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
 }
 
 static void met(void)

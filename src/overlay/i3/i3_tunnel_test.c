@@ -28,25 +28,17 @@ static enum i3_way way(struct lab_host *h, uint32_t tunnel)
 
 static bool private_both(struct lab_host *h)
 {
-    return alpha->tunnel[0].linked && beta->tunnel[0].linked && way(alpha, 0) == I3_WAY_PRIVATE &&
-           way(beta, 0) == I3_WAY_PRIVATE;
+    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
 }
 
 static bool shortcut_both(struct lab_host *h)
 {
-    return alpha->tunnel[0].linked && beta->tunnel[0].linked && way(alpha, 0) == I3_WAY_SHORTCUT &&
-           way(beta, 0) == I3_WAY_SHORTCUT;
+    return lab_both_by(alpha, beta, I3_WAY_SHORTCUT);
 }
 
 static unsigned exchange(unsigned times)
 {
-    unsigned before = alpha->tunnel[0].received + beta->tunnel[0].received;
-    for (unsigned i = 0; i < times; i++) {
-        lab_data(alpha, 0);
-        lab_data(beta, 0);
-        lab_run(lab, 100 * MILLISECOND);
-    }
-    return alpha->tunnel[0].received + beta->tunnel[0].received - before;
+    return lab_exchange(alpha, beta, times);
 }
 
 static void there_and_back(void **state)
