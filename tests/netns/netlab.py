@@ -10,6 +10,7 @@ A machine is a set of namespaces (network, mount, process, hostname) held by one
 so nothing stays behind however the test ends.  Only /tmp and the programs are shared.  Needs root.
 """
 import atexit
+import collections
 import contextlib
 import ctypes
 import json
@@ -244,6 +245,7 @@ class Machine:
         self.folder = os.path.join(lab.folder, name)
         self.interfaces = 0
         self.processes = []
+        self.unsuccessful = collections.deque(maxlen=3)  # what the last programs that failed printed; a test may expect it
         os.mkdir(self.folder)
         self.write_etc()
         argv = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc"]
@@ -316,8 +318,11 @@ class Machine:
         except subprocess.TimeoutExpired as e:
             raise Trouble(f"{self.name}: {' '.join(argv)}: no end after {limit} s; output: {e.stdout} {e.stderr}") \
                 from None
-        if check and done.returncode != 0:
-            raise Trouble(f"{self.name}: {' '.join(argv)}: status {done.returncode}: {done.stderr} {done.stdout}")
+        if done.returncode != 0:
+            said = f"{' '.join(argv)}: status {done.returncode}: {done.stderr} {done.stdout}"
+            self.unsuccessful.append(f"{time.strftime('%H:%M:%S')} {said}")
+            if check:
+                raise Trouble(f"{self.name}: {said}")
         return done
 
     def start(self, argv, log=None, **more):
@@ -345,8 +350,10 @@ class Machine:
             self.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"], check=True)
 
     def diagnose(self):
-        """Ends of all logs, for the reader of a failed test."""
+        """Ends of all logs and the last programs that failed, for the reader of a failed test."""
         text = []
+        for said in self.unsuccessful:
+            text += [f"--- {self.name}: a program failed"] + ["    " + line for line in said.strip().splitlines()[-15:]]
         for path in dict.fromkeys(process.log_path for process in self.processes):
             with open(path, errors="replace") as f:
                 tail = f.read().splitlines()[-15:]

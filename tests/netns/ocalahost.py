@@ -187,13 +187,28 @@ class Host(Machine):
     def explain(self, name):
         return self.ask("explain", name=name)
 
+    def diagnose(self):
+        return super().diagnose() + self.facts()
+
+    def facts(self):
+        """What the daemon says of its links, paths and drops, if it still answers."""
+        try:
+            drops = {name: packets for name, packets in self.drops().items() if packets}
+            links, paths = self.ask("overlay")["links"], self.ask("path")["paths"]
+        except (AttributeError, OSError, Trouble, ValueError, KeyError, TypeError) as e:
+            return [f"--- {self.name}: no facts from the daemon: {e!r}"]
+        return [f"--- {self.name}: drops {drops}"] + [f"    link {json.dumps(x)}" for x in links[:8]] + \
+               [f"    path {json.dumps(x)}" for x in paths[:8]]
+
     def lookup(self, name, kind="A"):
         """Addresses as dig prints them; a list."""
         return self.run(["dig", "+short", "+time=15", "+tries=1", name, kind]).stdout.split()
 
-    def ping(self, name, count=1, limit=20):
-        """True when at least one answer came."""
-        return self.run(["ping", "-c", str(count), "-W", "10", "-i", "0.2", name], limit=limit).returncode == 0
+    def ping(self, name, count=None, limit=20):
+        """True when an answer came.  Of `count` packets all are sent; without a count it is one a second until the first
+        answer, for ten seconds: a single packet may be lost."""
+        words = ["-c", str(count), "-i", "0.2", "-W", "10"] if count else ["-c", "1", "-w", "10"]
+        return self.run(["ping", *words, name], limit=limit).returncode == 0
 
     def curl(self, url, *words, limit=30, check=True):
         """What curl fetched, as text."""

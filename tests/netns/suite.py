@@ -37,7 +37,8 @@ def comment(text):
 def report(function):
     """Why a case failed, the assertion last.  To stderr: of a TAP test that failed meson prints nothing else."""
     logs = [line for lab in netlab.Lab.alive for line in lab.diagnose()]
-    text = [f"in {sys.argv[0]}: {title(function)}"] + logs + traceback.format_exc().splitlines()
+    busy = " ".join(f"{load:.1f}" for load in os.getloadavg())
+    text = [f"in {sys.argv[0]}: {title(function)} (load {busy})"] + logs + traceback.format_exc().splitlines()
     print("\n".join(f"# {line}" for line in text), file=sys.stderr, flush=True)
 
 
