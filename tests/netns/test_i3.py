@@ -286,6 +286,33 @@ def a_sender_has_it_pass_a_filter():
 
 
 @case
+def who_is_missing_on_the_way_is_named():
+    """alpha has what it sends pass two hosts: DNS and explain name the one without a trigger, and an unknown name is NXDOMAIN"""
+    with network(servers={"s1": "10.1.0.11"}, options={"alpha": {"through": "filter, guard"}}, hosts=("alpha", "beta", "gamma")) as net:
+        def start(name, port):
+            box = net.gamma.start([program("i3-filter"), "10.1.0.11:5610", f"10.1.0.3:{port}", f"{name}.lab.i3", "100000"], name + ".log")
+            box.await_log("ready")
+
+        def asked(name):
+            return net.alpha.run(["dig", "+time=20", "+tries=1", name], limit=30).stdout
+
+        everybody_up(net, "alpha", "beta")
+        for missing, port in (("filter", 7000), ("guard", 7001)):
+            says = f"no trigger for '{missing}', which what is sent to 'beta' has to pass"
+            # A failure is remembered for a moment: the one before may be told once more.
+            wait_until(lambda: re.search(r"EDE: \d+ \([^)]*\): \(.*" + says, asked(NAME)), 60, lambda: asked(NAME))
+            assert "status: SERVFAIL" in asked(NAME)
+            explained = json.dumps(net.alpha.explain(NAME))
+            assert says in explained, explained
+            start(missing, port)
+        out = asked("nobody.lab.i3")
+        assert "status: NXDOMAIN" in out, out
+        assert "no trigger for 'nobody'" in json.dumps(net.alpha.explain("nobody.lab.i3"))
+        net.alpha.again()
+        assert net.alpha.ping(NAME)
+
+
+@case
 def an_address_book():
     """beta's identifier is computed from a text of its own: found by who lists the identifier, by nobody else"""
     with network(servers={"s1": "10.1.0.11"}, options={"beta": {"id_from": "a text that nobody else knows"}},

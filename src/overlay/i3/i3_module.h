@@ -4,6 +4,7 @@
  *   i3_settings.c   options
  *   i3_name.c       public identifiers, and the triggers of our own
  *   i3_tunnel.c     the life of a tunnel and the way that its records take
+ *   i3_missing.c    identifiers on that way which have no trigger
  *   i3_exchange.c   what neighbours tell each other, sealed: private identifiers, shortcuts
  *   i3_shortcut.c   shortcuts: offered, proven, watched */
 #ifndef OCALA_OVERLAY_I3_I3_MODULE_H
@@ -74,6 +75,12 @@ struct i3_shortcut {
     unsigned unanswered;
 };
 
+/* How often servers said that an identifier has no trigger. */
+struct i3_missing {
+    unsigned times;
+    instant at;
+};
+
 struct i3_tunnel {
     uint32_t id;
     enum i3_tunnel_state state;
@@ -101,8 +108,10 @@ struct i3_tunnel {
     unsigned told;           /* times that it was said                                     */
     instant told_at, silent_at;
     instant private_lost; /* when the neighbour's identifier last had no trigger        */
-    unsigned missing;     /* times that its name had none, before there was a link      */
-    instant missing_at, opened;
+    struct i3_missing
+        missing[I3_THROUGH_MAX + 1]; /* of the hosts that are passed, and then of the name */
+    bool asking; /* their servers, whether they have triggers                  */
+    instant ask_due, opened;
     struct i3_shortcut shortcut;
     char reason[320];
     bool unknown_host;
@@ -163,7 +172,9 @@ void i3_name_id(struct i3 *m, unsigned which, const char *host, struct i3_id *re
                 uint8_t ret_key[I3_KEY]);
 /* A middlebox has no secret: its identifier is one that everybody can compute. */
 void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret);
-/* The identifiers of the hosts through which what is sent to `host` goes; returns how many. */
+/* The hosts through which what is sent to `host` goes, and their identifiers; both return how many. */
+unsigned i3_through_names(const struct i3 *m, const char *host,
+                          char ret[I3_THROUGH_MAX][NAME_TEXT]);
 unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THROUGH_MAX]);
 /* The triggers of our own name. */
 void i3_names_insert(struct i3 *m, instant now);
@@ -186,6 +197,8 @@ void i3_tunnel_close(struct overlay *o, instant now, uint32_t tunnel);
 void i3_tunnel_suspect(struct overlay *o, instant now, uint32_t tunnel);
 void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay_use use);
 void i3_tunnel_free(struct i3 *m, struct i3_tunnel *t);
+/* It failed or is down, for the reason that was written. */
+void i3_tunnel_end(struct i3 *m, struct i3_tunnel *t);
 /* What the client says. */
 void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e);
 instant i3_tunnels_advance(struct i3 *m, instant now);
@@ -200,6 +213,15 @@ bool i3_tunnel_recipe(const struct i3 *m, const struct i3_tunnel *t, struct reci
 bool i3_answer(const struct overlay *o, const struct arrival *from, struct recipe *ret);
 void i3_plain_recipe(const struct i3 *m, const struct endpoint *to, bool ports_free,
                      struct recipe *ret);
+
+/* ---- i3_missing.c ---- */
+
+/* The server that is responsible for `id` says that it has no trigger. */
+void i3_missing_told(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id);
+/* OPEN was not answered: asks for whom nobody would tell us of, until there is a link. */
+void i3_missing_ask(struct i3 *m, instant now, struct i3_tunnel *t);
+void i3_missing_rest(struct i3 *m, struct i3_tunnel *t);
+instant i3_missing_advance(struct i3 *m, instant now, struct i3_tunnel *t);
 
 /* ---- i3_exchange.c ---- */
 

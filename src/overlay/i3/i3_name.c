@@ -53,7 +53,7 @@ void i3_middlebox_id(struct i3 *m, const char *host, struct i3_id *ret)
     compute(m, NULL, host, ret, key);
 }
 
-unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THROUGH_MAX])
+unsigned i3_through_names(const struct i3 *m, const char *host, char ret[I3_THROUGH_MAX][NAME_TEXT])
 {
     const struct overlay_settings *s = &m->overlay.settings;
     const char *text = i3_member_option(s, host, "through");
@@ -65,8 +65,17 @@ unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THRO
         return 0;
     for (unsigned i = 0; i < count; i++)
         if (strcmp(name[i], s->host) && strcmp(name[i], host))
-            i3_middlebox_id(m, name[i], &ret[used++]);
+            strcpy(ret[used++], name[i]);
     return used;
+}
+
+unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THROUGH_MAX])
+{
+    char name[I3_THROUGH_MAX][NAME_TEXT];
+    unsigned count = i3_through_names(m, host, name);
+    for (unsigned i = 0; i < count; i++)
+        i3_middlebox_id(m, name[i], &ret[i]);
+    return count;
 }
 
 /* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told

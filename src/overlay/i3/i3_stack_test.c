@@ -127,8 +127,79 @@ static void nothing_goes_past(void **state)
     lab_open(alpha, "beta");
     lab_run(lab, 10 * SECOND);
     assert_true(alpha->tunnel[0].failed && !alpha->tunnel[0].unknown_host);
-    assert_non_null(strstr(alpha->tunnel[0].reason, "first of 'one'"));
+    assert_non_null(strstr(alpha->tunnel[0].reason, "no trigger for 'one', which"));
     lab_free(lab);
+}
+
+static bool gave_up(struct lab_host *h)
+{
+    return h->tunnel[0].failed;
+}
+
+/* Whichever of the hosts on the way is not there, or the one at its end: its name is said, in a path's ten seconds. */
+static void who_is_missing_is_named(void **state)
+{
+    static const struct {
+        const char *through, *host, *says;
+    } cases[] = {
+        {"none", "beta", "no trigger for 'none', which what is sent to 'beta' has to pass"},
+        {"one, none", "beta", "no trigger for 'none', which what is sent to 'beta' has to pass"},
+        {"one, two, none", "beta",
+         "no trigger for 'none', which what is sent to 'beta' has to pass"},
+        {"one", "nobody", "no trigger for 'nobody': is ocalad running there"},
+        {"one, two", "nobody", "no trigger for 'nobody': is ocalad running there"},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+            start(seed, seed);
+            lab->loss = seed == 4 ? 5 : 0;
+            alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "through", cases[i].through, NULL);
+            beta = lab_host_add(lab, "beta", "10.0.0.2:7400", NULL);
+            lab_run(lab, 5 * SECOND);
+            lab_open(alpha, cases[i].host);
+            assert_true(lab_until(lab, 10 * SECOND, gave_up, alpha));
+            assert_non_null(strstr(alpha->tunnel[0].reason, cases[i].says));
+            assert_int_equal(alpha->tunnel[0].unknown_host, !strcmp(cases[i].host, "nobody"));
+            assert_null(i3_of(alpha->overlay)->client.owners); /* nobody is asked any more */
+            lab_free(lab);
+        }
+    }
+}
+
+/* They are all there, but the last one passes nothing on: nobody is called missing, and once there is a link nobody is asked. */
+static void who_is_silent_is_not_missing(void **state)
+{
+    start(2, 1);
+    two->filter = false;
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "through", "one, two", NULL);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", NULL);
+    lab_run(lab, SECOND);
+    lab_open(alpha, "beta");
+    lab_run(lab, 10 * SECOND);
+    assert_true(lab_tunnel(alpha, 0)->asking && !gave_up(alpha));
+    assert_int_equal(lab_counter(alpha, I3_COUNT_NOT_PRESENT), 0);
+    two->filter = true;
+    assert_true(lab_until(lab, 20 * SECOND, private_both, NULL));
+    lab_run(lab, SECOND);
+    assert_false(lab_tunnel(alpha, 0)->asking);
+    lab_free(lab);
+}
+
+/* One server of three says of everything that it is not there, and that it has to know. */
+static void a_liar_does_not_make_it_missing(void **state)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        start(2, seed);
+        lab_liar_add(lab, "203.0.113.9:5610", LAB_LIE_CLAIM | LAB_LIE_MISSING);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "through", "one, two", NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", NULL);
+        lab_run(lab, 10 * SECOND);
+        lab_open(alpha, "beta");
+        lab_run(lab, 20 * SECOND);
+        assert_false(gave_up(alpha));
+        assert_true(private_both(NULL));
+        lab_free(lab);
+    }
 }
 
 /* Hosts to be passed come with a reload, and go with one: the link stands. */
@@ -294,6 +365,9 @@ int main(void)
         cmocka_unit_test(both_wish),
         cmocka_unit_test(for_one_member),
         cmocka_unit_test(nothing_goes_past),
+        cmocka_unit_test(who_is_missing_is_named),
+        cmocka_unit_test(who_is_silent_is_not_missing),
+        cmocka_unit_test(a_liar_does_not_make_it_missing),
         cmocka_unit_test(while_it_runs),
         cmocka_unit_test(on_a_bad_network),
         cmocka_unit_test(neither_ourselves_nor_the_other_end),

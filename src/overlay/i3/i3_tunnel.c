@@ -19,8 +19,6 @@
 #include "base/check.h"
 
 #define OPEN_PATIENCE   (5 * SECOND) /* no server answers                                      */
-#define MISSING_MAX     2            /* times that a name has no trigger before it is unknown  */
-#define MISSING_SPACING (300 * MILLISECOND)
 #define SILENT_AGAIN    (1600 * MILLISECOND)
 #define SUSPECT_SPACING (2 * SECOND)
 
@@ -54,7 +52,7 @@ static struct i3_tunnel *tunnel_new(struct i3 *m, instant now, uint32_t id, cons
     struct i3_tunnel *t = base_calloc(1, sizeof *t);
     t->id = id;
     t->opened = now;
-    t->due = t->back_until = t->shortcut.due = INSTANT_NEVER;
+    t->due = t->back_until = t->shortcut.due = t->ask_due = INSTANT_NEVER;
     strcpy(t->host, host);
     i3_name_id(m, t->which, host, &t->name, key);
     t->throughs = i3_through_ids(m, host, t->through);
@@ -81,6 +79,7 @@ static void drop_bindings(struct i3 *m, struct i3_tunnel *t)
 
 void i3_tunnel_free(struct i3 *m, struct i3_tunnel *t)
 {
+    i3_missing_rest(m, t);
     unwatch(m, t);
     drop_bindings(m, t);
     i3_tunnel_unsay(m, t, ~0u);
@@ -88,8 +87,7 @@ void i3_tunnel_free(struct i3 *m, struct i3_tunnel *t)
     free(t);
 }
 
-/* The reason is written already. */
-static void tunnel_end(struct i3 *m, struct i3_tunnel *t)
+void i3_tunnel_end(struct i3 *m, struct i3_tunnel *t)
 {
     unsigned what =
         t->state == I3_TUNNEL_UP && !(t->says & I3_SAY_UP) ? I3_SAY_DOWN : I3_SAY_FAILED;
@@ -97,6 +95,7 @@ static void tunnel_end(struct i3 *m, struct i3_tunnel *t)
     t->due = t->back_until = INSTANT_NEVER;
     i3_shortcut_end(m, 0, t, false);
     i3_exchange_reset(m, t);
+    i3_missing_rest(m, t);
     unwatch(m, t);
     drop_bindings(m, t);
     i3_tunnel_unsay(m, t, ~0u);
@@ -313,7 +312,7 @@ void i3_tunnel_accept(struct overlay *o, instant now, uint32_t tunnel, const cha
     else
         tunnel_up(m, now, t);
     if (t->state != I3_TUNNEL_UP)
-        tunnel_end(m, t);
+        i3_tunnel_end(m, t);
 }
 
 void i3_tunnel_moved(struct overlay *o, instant now, uint32_t tunnel, const struct arrival *from)
@@ -360,8 +359,10 @@ void i3_tunnel_suspect(struct overlay *o, instant now, uint32_t tunnel)
 {
     struct i3 *m = i3_of(o);
     struct i3_tunnel *t = i3_tunnel_find(m, tunnel);
-    if (t && t->state == I3_TUNNEL_UP)
-        doubt(m, now, t);
+    if (!t || t->state != I3_TUNNEL_UP)
+        return;
+    doubt(m, now, t);
+    i3_missing_ask(m, now, t);
 }
 
 void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay_use use)
@@ -382,8 +383,9 @@ void i3_tunnel_use(struct overlay *o, instant now, uint32_t tunnel, enum overlay
 void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned which)
 {
     uint8_t key[I3_KEY];
+    i3_missing_rest(m, t);
     t->which = which;
-    t->missing = 0;
+    memset(t->missing, 0, sizeof t->missing);
     i3_name_id(m, which, t->host, &t->name, key);
     t->throughs = i3_through_ids(m, t->host, t->through);
     if (t->state == I3_TUNNEL_OPENING)
@@ -393,81 +395,6 @@ void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned w
 }
 
 /* ---- what the client says ---- */
-
-static void no_such_name(struct i3 *m, instant now, struct i3_tunnel *t)
-{
-    struct text reason;
-    if (t->linked || now - t->missing_at < MISSING_SPACING)
-        return;
-    t->missing_at = now;
-    i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
-    if (++t->missing < MISSING_MAX) {
-        i3_owner_deny(&m->client, now, &t->name); /* another server is asked, if there is one */
-        i3_tunnel_route(m, now, t);
-        return;
-    }
-    if (t->which + 1 < i3_name_count(m, t->host)) {
-        i3_tunnel_rename(m, now, t, t->which + 1);
-        return;
-    }
-    text_begin(&reason, t->reason, sizeof t->reason);
-    text_add(&reason,
-             "the servers of %s have no trigger for '%s': is ocalad running there, with the same "
-             "instance name and servers of the same ring?",
-             m->overlay.settings.instance, t->host);
-    t->unknown_host = true;
-    tunnel_end(m, t);
-}
-
-/* The first host that is to be passed is not there.  Nothing goes past it: who wants it passed wants that always. */
-static void no_such_through(struct i3 *m, instant now, struct i3_tunnel *t)
-{
-    const struct overlay_settings *s = &m->overlay.settings;
-    const char *names = i3_member_option(s, t->host, "through");
-    struct text reason;
-    if (now - t->missing_at < MISSING_SPACING)
-        return;
-    t->missing_at = now;
-    i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
-    if (t->linked || ++t->missing < MISSING_MAX) {
-        i3_owner_deny(&m->client, now, &t->through[0]);
-        i3_tunnel_route(m, now, t);
-        return;
-    }
-    text_begin(&reason, t->reason, sizeof t->reason);
-    text_add(&reason,
-             "the servers of %s have no trigger for the first of '%s', which what is sent to '%s' "
-             "has to pass (`through`): is it running?",
-             s->instance, names ? names : i3_option(s, "through"), t->host);
-    tunnel_end(m, t);
-}
-
-static void not_present(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
-{
-    if (t->state != I3_TUNNEL_UP)
-        return;
-    if (t->throughs) {
-        if (i3_id_equal(id, &t->through[0]))
-            no_such_through(m, now, t);
-    } else if (t->way == I3_WAY_PUBLIC && i3_id_equal(id, &t->name)) {
-        no_such_name(m, now, t);
-    } else if (t->has_private && i3_id_equal(id, &t->to_private)) {
-        i3_client_count(&m->client, I3_COUNT_NOT_PRESENT);
-        if (!t->private_denied++) { /* does another server say the same? */
-            i3_owner_deny(&m->client, now, id);
-            i3_tunnel_route(m, now, t);
-            return;
-        }
-        t->has_private = t->has_return = false;
-        t->private_lost = now;
-        i3_tunnel_route(m, now, t);
-        if (t->linked)
-            i3_exchange_begin(m, now, t); /* says that we know its identifier no more */
-    } else if (t->has_return && i3_id_equal(id, &t->to_return)) {
-        t->has_return = false;
-        i3_tunnel_route(m, now, t);
-    }
-}
 
 /* The trigger for answers is where they would be lost: another identifier.  True: it is being inserted. */
 static bool back_redrawn(struct i3 *m, instant now, struct i3_tunnel *t)
@@ -522,7 +449,7 @@ void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e)
                 i3_tunnel_route(m, now, t);
             break;
         case I3_EVENT_NOT_PRESENT:
-            not_present(m, now, t, &e->id);
+            i3_missing_told(m, now, t, &e->id);
             break;
         case I3_EVENT_SELF:
             self_changed(m, now, t);
@@ -578,7 +505,7 @@ static void opening_over(struct i3 *m, struct i3_tunnel *t)
                  "no server of %s answers (asked last: %s): are they running, is `servers` right, "
                  "does a firewall stop UDP?",
                  m->overlay.settings.instance, at);
-    tunnel_end(m, t);
+    i3_tunnel_end(m, t);
 }
 
 instant i3_tunnels_advance(struct i3 *m, instant now)
@@ -592,6 +519,7 @@ instant i3_tunnels_advance(struct i3 *m, instant now)
         } else if (t->state == I3_TUNNEL_UP) {
             due = instant_min(due, i3_exchange_advance(m, now, t));
             due = instant_min(due, i3_shortcut_advance(m, now, t));
+            due = instant_min(due, i3_missing_advance(m, now, t));
         }
     }
     return due;
