@@ -289,18 +289,19 @@ void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigg
 {
     uint8_t proof[I3_KEY];
     struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, s->routes)];
-    route_proof(s, &t->id, &t->target.at, proof);
     bool asked =
         i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;
-    bool usable = t->target.type == I3_TO_IPV4 || (s->closed && t->target.type == I3_TO_IPV6);
-    if (!asked || !usable || !i3_own(s, t->target.at.ip.family) ||
-        !i3_can_be_sent_to(&t->target.at) || i3_is_server(s, &t->target.at) ||
-        (s->closed && !crypto_equal(proof, t->key, I3_KEY))) {
+    /* Without a proof the address that it says may be a lie, or, an original's, backwards: it answers from its own, and by
+     * IPv4.  What comes by an open ring has none. */
+    const struct endpoint *at = s->closed ? &t->target.at : p->from;
+    route_proof(s, &t->id, &t->target.at, proof);
+    bool proven = s->closed ? crypto_equal(proof, t->key, I3_KEY) : at && at->ip.family == 4;
+    if (!asked || !proven || !i3_own(s, at->ip.family) || !i3_can_be_sent_to(at) ||
+        i3_is_server(s, at)) {
         i3_drop(s, I3_DROP_UNASKED);
         return;
     }
-    /* Without a proof the address that it says may be a lie, or, an original's, backwards: it answers from its own. */
-    r->at = s->closed || !p->from ? t->target.at : *p->from;
+    r->at = *at;
     r->told = p->now;
     r->tries = 0;
 }
