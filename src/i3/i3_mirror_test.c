@@ -263,6 +263,14 @@ static void fingers_to_a_member(void **state)
     assert_int_equal(chord_counters(chord)->drops[CHORD_DROP_STRANGER], before + 1);
 }
 
+/* The same as a message of the ring. */
+static size_t as_route(const uint8_t *packet, size_t size, uint8_t bytes[CHORD_MESSAGE_MAX])
+{
+    struct chord_message m = {.type = CHORD_ROUTE, .payload = packet, .payload_size = size};
+    memcpy(m.node.id.bytes, packet + I3_HEADER, CHORD_ID);
+    return chord_message_write(&m, NULL, bytes, CHORD_MESSAGE_MAX);
+}
+
 /* What the ring carries for clients: here SENDER counts. */
 static void routed(void **state)
 {
@@ -271,13 +279,81 @@ static void routed(void **state)
     for (unsigned i = 0; i < sizeof requests / sizeof *requests; i++)
         for (unsigned owner = 0; owner < 2; owner++) {
             const struct request *q = &requests[i];
-            struct chord_message m = {.type = CHORD_ROUTE, .payload = payload};
-            m.payload_size = packet(owner, q->what, q->inserts, q->requests, payload);
-            memcpy(m.node.id.bytes, payload + I3_HEADER, CHORD_ID);
-            size_t size = chord_message_write(&m, NULL, bytes, sizeof bytes);
+            size_t size = packet(owner, q->what, q->inserts, q->requests, payload);
+            size = as_route(payload, size, bytes);
             snprintf(name, sizeof name, "ROUTE: %s%s", q->name, owner ? " (elsewhere)" : "");
             mirrors(name, &mallory, &r->server[0].ring, bytes, size, q->percent, 1024 + 10);
         }
+}
+
+/* Says by way of the ring what SENDER and one option about a trigger say. */
+static void say_routed(const struct endpoint *sender, enum i3_option_type type,
+                       const struct i3_trigger *t)
+{
+    uint8_t payload[I3_DATAGRAM_MAX], bytes[CHORD_MESSAGE_MAX];
+    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t->id, .option_count = 2};
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(sender)};
+    p.option[1] = (struct i3_option){.type = (uint8_t)type, .trigger = *t};
+    size_t size = as_route(payload, i3_packet_write(&p, payload, sizeof payload), bytes);
+    i3_ring_send(r, &mallory, &r->server[0].ring, bytes, size);
+    i3_ring_run(r, SECOND);
+}
+
+/* What the first datagram to `at` says, with the nonce of its trigger; 0: there was none. */
+static uint8_t said(const struct endpoint *at, uint8_t nonce[I3_NONCE])
+{
+    struct tiny_datagram *d = i3_ring_take(r, at);
+    struct i3_packet p;
+    if (!d)
+        return 0;
+    assert_int_equal(i3_packet_parse(d->bytes, d->size, &p), I3_FINE);
+    assert_true(p.option_count > 0 && i3_option_has_trigger(p.option[0].type));
+    memcpy(nonce, p.option[0].trigger.nonce, I3_NONCE);
+    free(d);
+    return p.option[0].type;
+}
+
+/* Over the ring anybody can name the victim.  So it is not told that a trigger is refused, which may look like its own,
+ * before it has shown what it was sent; then it is, as by an original. */
+static void refusals(void **state)
+{
+    static const struct i3_id other;
+    for (unsigned owner = 0; owner < 2; owner++)
+        for (unsigned chain = 0; chain < 2; chain++) {
+            struct i3_trigger t = drawn_at(owner);
+            t.key[0] ^= 1;
+            if (chain)
+                t.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &other};
+            for (unsigned again = 0; again < 3; again++) {
+                say_routed(&victim, I3_INSERT, &t);
+                uint8_t nonce[I3_NONCE];
+                assert_int_equal(said(&victim, nonce), I3_CHALLENGE);
+                if (again == 2)
+                    memcpy(t.nonce, nonce, I3_NONCE);
+            }
+            say_routed(&mallory, I3_INSERT, &t); /* it serves nobody else */
+            assert_int_equal(said(&mallory, (uint8_t[I3_NONCE]){0}), I3_CHALLENGE);
+            say_routed(&victim, I3_INSERT, &t);
+            assert_int_equal(said(&victim, t.nonce), I3_CONSTRAINT_FAILED);
+        }
+}
+
+/* Nor does that nonce take away, or keep, what somebody has inserted for the victim: who got it need not know the key. */
+static void refusals_open_nothing(void **state)
+{
+    const struct endpoint client = i3_ring_client(0);
+    struct i3_trigger t = drawn_at(0), forged = t;
+    assert_true(i3_ring_insert(r, &client, 0, &t));
+    forged.key[0] ^= 1;
+    say_routed(&mallory, I3_INSERT, &forged);
+    assert_int_equal(said(&mallory, forged.nonce), I3_CHALLENGE);
+    say_routed(&mallory, I3_REMOVE, &forged);
+    memcpy(forged.key, t.key, I3_KEY);
+    say_routed(&mallory, I3_INSERT, &forged);
+    assert_int_equal(said(&mallory, forged.nonce), I3_CHALLENGE);
+    assert_int_equal(i3_server_triggers(r->server[0].server), 1);
+    say_routed(&client, I3_REMOVE, &t);
+    assert_int_equal(i3_server_triggers(r->server[0].server), 0);
 }
 
 int main(void)
@@ -289,6 +365,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_nodes_at_the_victim, begin, end),
         cmocka_unit_test_setup_teardown(fingers_to_a_member, begin, end),
         cmocka_unit_test_setup_teardown(routed, begin, end),
+        cmocka_unit_test_setup_teardown(refusals, begin, end),
+        cmocka_unit_test_setup_teardown(refusals_open_nothing, begin, end),
     };
     return cmocka_run_group_tests_name("i3_mirror", tests, NULL, NULL);
 }

@@ -184,6 +184,21 @@ static void insert_chain(struct i3_server *s, struct passage *p, const struct i3
     answer(s, p, I3_CHALLENGE, &shown);
 }
 
+/* The trigger breaks the constraint.  What came over the ring names anybody as SENDER, and he would hear that a trigger
+ * which may be his is refused: so he is asked first, as for one that keeps it. */
+static void refuse(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
+{
+    struct i3_trigger shown = *t;
+    i3_drop(s, I3_DROP_CONSTRAINT);
+    if (!p->reply.ip.family)
+        return;
+    i3_refusal_nonce(s, t, &p->reply, shown.nonce);
+    if (p->from || crypto_equal(shown.nonce, t->nonce, I3_NONCE))
+        answer(s, p, I3_CONSTRAINT_FAILED, t);
+    else
+        answer(s, p, I3_CHALLENGE, &shown);
+}
+
 static void insert(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
 {
     struct i3_trigger seen = as_seen(p, t), shown = *t;
@@ -191,9 +206,7 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
     if (!may_be_kept(s, p, &seen))
         return;
     if (!i3_constraint_holds(s->hash, &t->id, first, t->key)) {
-        i3_drop(s, I3_DROP_CONSTRAINT);
-        if (p->reply.ip.family)
-            answer(s, p, I3_CONSTRAINT_FAILED, t);
+        refuse(s, p, t);
         return;
     }
     if (first) {

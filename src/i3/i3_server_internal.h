@@ -136,6 +136,9 @@ void i3_chain_nonce(const struct i3_server *s, const struct i3_trigger *t,
                     const struct endpoint *owner, uint8_t ret[I3_NONCE]);
 /* Is the trigger's own nonce one of these, whosever it is? */
 bool i3_chain_nonce_is_one(const struct i3_server *s, const struct i3_trigger *t);
+/* Of a trigger that is refused: who shows it receives at `sender`, and it lets nobody keep or remove anything. */
+void i3_refusal_nonce(const struct i3_server *s, const struct i3_trigger *t,
+                      const struct endpoint *sender, uint8_t ret[I3_NONCE]);
 /* The nonce that an original gives for this target: no secret. */
 void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE]);
 

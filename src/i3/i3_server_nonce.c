@@ -11,7 +11,9 @@
  * A trigger to identifiers (a chain) has no target that could want it, so it belongs to who inserted it first, as long as
  * he refreshes it.  Its nonce is in two halves: a hash of SENDER, and one of the trigger and the first half.  REMOVE has no
  * SENDER, and needs none: it must show the owner's nonce, which was sent to the owner only.  All servers of a ring with a
- * secret can tell whether it is one, so copies and what is handed over keep their owner. */
+ * secret can tell whether it is one, so copies and what is handed over keep their owner.
+ *
+ * Of a trigger that breaks the constraint there is one that is good for nothing but being told so. */
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -19,7 +21,7 @@
 
 #define HALF (I3_NONCE / 2)
 
-enum hashed { OTHER, PROVEN, CHAIN, OWNER }; /* first byte of what is hashed */
+enum hashed { OTHER, PROVEN, CHAIN, OWNER, REFUSED }; /* first byte of what is hashed */
 
 static size_t add_endpoint(uint8_t *text, const struct endpoint *at)
 {
@@ -69,6 +71,16 @@ bool i3_chain_nonce_is_one(const struct i3_server *s, const struct i3_trigger *t
     uint8_t right[HALF];
     chain_half(s, t, t->nonce, right);
     return crypto_equal(right, t->nonce + HALF, HALF);
+}
+
+void i3_refusal_nonce(const struct i3_server *s, const struct i3_trigger *t,
+                      const struct endpoint *sender, uint8_t ret[I3_NONCE])
+{
+    uint8_t text[2 + I3_ID + 18] = {REFUSED, sender->ip.family}, digest[32];
+    memcpy(text + 2, t->id.bytes, I3_ID);
+    add_endpoint(text + 2 + I3_ID, sender);
+    crypto_hmac(&s->nonce_key, text, sizeof text, digest);
+    memcpy(ret, digest, I3_NONCE);
 }
 
 void i3_nonce_of_original(const struct i3_address *target, uint8_t ret[I3_NONCE])
