@@ -53,12 +53,15 @@ static struct i3_trigger drawn(const struct endpoint *target)
     return t;
 }
 
+/* `sender` NULL: none. */
 static size_t insert_packet(const struct endpoint *sender, const struct i3_trigger *t,
                             uint8_t bytes[256])
 {
-    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t->id, .option_count = 2};
-    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(sender)};
-    p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = *t};
+    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t->id};
+    if (sender)
+        p.option[p.option_count++] =
+            (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(sender)};
+    p.option[p.option_count++] = (struct i3_option){.type = I3_INSERT, .trigger = *t};
     return i3_packet_write(&p, bytes, 256);
 }
 
@@ -216,6 +219,86 @@ static void replies_to_an_address(void **state)
     end();
 }
 
+/* A trigger of Mallory's choice, with the nonce that he was given for it, not inserted yet. */
+static struct i3_trigger challenged(const struct endpoint *target)
+{
+    struct i3_trigger t = drawn(target);
+    struct i3_packet p;
+    say(&mallory, &mallory, &t);
+    i3_ring_run(r, 20 * MILLISECOND);
+    struct tiny_datagram *d = i3_ring_take(r, &mallory);
+    assert_non_null(d);
+    assert_int_equal(i3_packet_parse(d->bytes, d->size, &p), I3_FINE);
+    assert_int_equal(p.option[0].type, I3_CHALLENGE);
+    memcpy(t.nonce, p.option[0].trigger.nonce, I3_NONCE);
+    free(d);
+    return t;
+}
+
+/* What Mallory inserts in Bob's name is not counted as Bob's; with a nonce that only Mallory can have it is his. */
+static void in_somebody_elses_name(void **state)
+{
+    struct i3_trigger t;
+    begin(1000, 20, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        t = challenged(&alice);
+        say_by_ring(&bob, &t);
+        t = challenged(&mallory);
+        say_by_ring(&bob, &t);
+    }
+    i3_ring_run(r, 20 * MILLISECOND);
+    assert_int_equal(triggers(), 40);
+    assert_int_equal(i3_server_gauges(r->server[0].server).unproven, 20);
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(serves(&bob));
+    assert_false(serves(&mallory));
+    assert_true(drops(I3_DROP_CLIENT_LIMIT) > 0);
+    end();
+}
+
+/* Without a SENDER a trigger would be nobody's. */
+static void in_nobodys_name(void **state)
+{
+    for (unsigned servers = 1; servers <= 2; servers++) {
+        begin(1000, 20, 0);
+        if (servers == 2)
+            i3_ring_add(r);
+        i3_ring_run(r, 10 * SECOND);
+        for (unsigned i = 0; i < 20; i++) {
+            uint8_t bytes[256];
+            struct i3_trigger t;
+            do
+                t = drawn(&mallory);
+            while (i3_ring_owner(r, &t.id) != servers - 1);
+            assert_true(i3_ring_insert(r, &mallory, servers - 1, &t));
+            i3_ring_run(r, I3_LIFETIME + SECOND);
+            i3_ring_send(r, &mallory, &r->server[0].at, bytes, insert_packet(NULL, &t, bytes));
+            say_by_ring(NULL, &t);
+            i3_ring_run(r, 20 * MILLISECOND);
+        }
+        assert_int_equal(i3_server_triggers(r->server[servers - 1].server), 0);
+        assert_int_equal(drops(I3_DROP_NO_SENDER), 20);
+        end();
+    }
+}
+
+/* Who forges addresses is as many clients as he likes: what no target wanted is a quarter of all, no more. */
+static void for_targets_that_showed_nothing(void **state)
+{
+    begin(40, 0, 0);
+    for (unsigned i = 0; i < 30; i++) {
+        struct endpoint anybody = i3_ring_client(20 + i), somebody = i3_ring_client(60 + i);
+        struct i3_trigger t = challenged(&anybody);
+        say_by_ring(&somebody, &t);
+    }
+    i3_ring_run(r, 20 * MILLISECOND);
+    assert_int_equal(triggers(), 10);
+    assert_int_equal(drops(I3_DROP_TABLE_FULL), 20);
+    for (unsigned i = 0; i < 30; i++)
+        assert_true(serves(&bob));
+    end();
+}
+
 /* ---- limits that triggers ask for ---- */
 
 static struct i3_trigger limited(const struct endpoint *target, uint32_t depth, uint32_t rate)
@@ -280,7 +363,7 @@ static void strangers_change_no_limit(void **state)
         memset(forged.nonce, 0, I3_NONCE);
         forged.flags ^= I3_TRIGGER_LIMITED;
         forged.limit = (struct i3_bucket){.depth = 0, .rate = 0};
-        assert_true(i3_ring_insert(r, &mallory, 0, &forged)); /* it lives longer by that, no more */
+        assert_true(i3_ring_insert(r, &mallory, 0, &forged)); /* nothing comes of it */
         assert_memory_not_equal(forged.nonce, t.nonce, I3_NONCE);
         assert_int_equal(through(&t.id, 50), is_limited ? 10 : 50);
     }
@@ -290,6 +373,25 @@ static void strangers_change_no_limit(void **state)
     t.flags = 0;
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     assert_int_equal(through(&t.id, 50), 50);
+    end();
+}
+
+/* Bob wanted it once, and is gone.  Who inserts it again in his place keeps no door open to that address. */
+static void strangers_keep_nothing_alive(void **state)
+{
+    begin(1000, 0, 0);
+    struct i3_trigger t = drawn(&bob), again;
+    assert_true(i3_ring_insert(r, &bob, 0, &t));
+    assert_int_equal(through(&t.id, 200), 200);
+    again = t;
+    memset(again.nonce, 0, I3_NONCE);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(i3_ring_insert(r, &mallory, 0, &again));
+        i3_ring_run(r, 10 * SECOND);
+    }
+    assert_true(i3_ring_insert(r, &mallory, 0, &again));
+    assert_int_equal(through(&t.id, 200), 64);
+    assert_int_equal(drops(I3_DROP_UNWANTED), 136);
     end();
 }
 
@@ -326,10 +428,18 @@ static void limits_follow_the_ring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(triggers_of_a_client),      cmocka_unit_test(triggers_of_an_identifier),
-        cmocka_unit_test(triggers_in_all),           cmocka_unit_test(requests_of_a_client),
-        cmocka_unit_test(replies_to_an_address),     cmocka_unit_test(limit_of_a_trigger),
-        cmocka_unit_test(strangers_change_no_limit), cmocka_unit_test(limits_follow_the_ring),
+        cmocka_unit_test(triggers_of_a_client),
+        cmocka_unit_test(triggers_of_an_identifier),
+        cmocka_unit_test(triggers_in_all),
+        cmocka_unit_test(requests_of_a_client),
+        cmocka_unit_test(replies_to_an_address),
+        cmocka_unit_test(limit_of_a_trigger),
+        cmocka_unit_test(strangers_change_no_limit),
+        cmocka_unit_test(limits_follow_the_ring),
+        cmocka_unit_test(in_somebody_elses_name),
+        cmocka_unit_test(in_nobodys_name),
+        cmocka_unit_test(for_targets_that_showed_nothing),
+        cmocka_unit_test(strangers_keep_nothing_alive),
     };
     return cmocka_run_group_tests_name("i3_limit", tests, NULL, NULL);
 }

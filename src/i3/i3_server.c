@@ -200,6 +200,10 @@ static bool find_reply(struct i3_server *s, struct passage *p)
 static void send_on(struct i3_server *s, struct passage *p)
 {
     p->packet->flags |= I3_OPTIONS;
+    if (p->from && !p->reply.ip.family && i3_packet_option(p->packet, I3_INSERT)) {
+        i3_drop(s, I3_DROP_NO_SENDER); /* only servers say none, when they hand over */
+        return;
+    }
     if (p->natted)
         i3_nat_foreign(s, p);
     if (!s->closed && i3_only_for_ours(p->packet))

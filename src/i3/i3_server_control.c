@@ -120,7 +120,7 @@ static bool nonce_is(const struct i3_server *s, const struct i3_trigger *t, bool
     return crypto_equal(right, t->nonce, I3_NONCE);
 }
 
-/* Without a SENDER another server hands the trigger over, or somebody repeats what he was given once. */
+/* Without a SENDER another server of ours hands the trigger over. */
 static bool chain_nonce_is(const struct i3_server *s, const struct passage *p,
                            const struct i3_trigger *t)
 {
@@ -138,7 +138,10 @@ static void keep(struct i3_server *s, struct passage *p, const struct i3_trigger
         [I3_KEPT_NOT_FULL] = I3_DROP_TABLE_FULL,
         [I3_KEPT_NOT_TARGET] = I3_DROP_TARGET_LIMIT,
     };
+    /* A nonce that was given to the target shows who the client is, whoever SENDER may be. */
     const struct ip_address *client = p->reply.ip.family ? &p->reply.ip : NULL;
+    if (proven)
+        client = &seen->target.at.ip;
     /* A stack points to no address: there is nobody who would have to want it. */
     bool wanted = proven || seen->target.type == I3_TO_STACK;
     enum i3_kept_result result = i3_table_put(s->table, p->now, seen, client, wanted);
@@ -156,6 +159,10 @@ static void ask_target(struct i3_server *s, struct passage *p, const struct i3_t
 {
     struct i3_packet question = {.flags = I3_OPTIONS, .option_count = 1};
     bool is_long;
+    if (p->from || t->target.type == I3_TO_STACK) {
+        i3_drop(s, I3_DROP_NO_SENDER); /* no server, or nobody to ask */
+        return;
+    }
     p->reply = t->target.at;
     if (!i3_may_reply(s, p, &is_long))
         return;
@@ -164,6 +171,12 @@ static void ask_target(struct i3_server *s, struct passage *p, const struct i3_t
     i3_nonce(s, t, true, question.option[0].trigger.nonce);
     s->counters.challenged++;
     i3_send(s, &p->reply, &question);
+}
+
+/* Over a ring with a secret, which no client can write to: i3_server.c passes none of theirs on without a SENDER. */
+static bool is_handed_over(const struct i3_server *s, const struct passage *p)
+{
+    return s->closed && !p->from && !p->reply.ip.family;
 }
 
 static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
@@ -209,6 +222,10 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
         refuse(s, p, t);
         return;
     }
+    if (!p->reply.ip.family && !is_handed_over(s, p)) {
+        ask_target(s, p, t);
+        return;
+    }
     if (first) {
         insert_chain(s, p, t);
         return;
@@ -221,7 +238,7 @@ static void insert(struct i3_server *s, struct passage *p, const struct i3_trigg
             answer(s, p, I3_ACK, t);
         return;
     }
-    if (!p->from && !p->reply.ip.family) {
+    if (!p->reply.ip.family) {
         ask_target(s, p, t);
         return;
     }

@@ -11,6 +11,8 @@
 
 #define SLAB  1024
 #define FIRST 1024 /* hash slots at the beginning */
+/* Of all triggers so many at most have a target that showed nothing: who forges addresses can have no more. */
+#define UNPROVEN_SHARE 4
 
 struct i3_limit {
     struct i3_bucket bucket;
@@ -43,7 +45,7 @@ struct i3_table {
     uint8_t group_key[16], client_key[16];
     struct piece **slot;
     unsigned slots, groups; /* slots: a power of two */
-    unsigned chains, limited;
+    unsigned chains, limited, unproven;
     struct piece **slab;
     unsigned slabs;
     struct piece *unused; /* linked by in_group */
@@ -114,6 +116,7 @@ static void piece_give_back(struct i3_table *t, struct piece *p)
 {
     t->chains -= p->kept.target.type == I3_TO_STACK;
     t->limited -= p->kept.limit != NULL;
+    t->unproven -= !p->kept.proven;
     piece_done(p);
     if (p->client < I3_CLIENTS)
         t->client[p->client]--;
@@ -292,6 +295,7 @@ static void fill(struct i3_table *t, struct piece *p, instant now, const struct 
     k->id = trigger->id;
     k->prefix = trigger->prefix;
     k->proven = proven;
+    t->unproven += !proven;
     k->target = trigger->target;
     memcpy(k->key, trigger->key, I3_KEY);
     if (k->target.type == I3_TO_STACK) {
@@ -306,6 +310,47 @@ static void fill(struct i3_table *t, struct piece *p, instant now, const struct 
     set_limit(t, p, now, trigger);
 }
 
+/* What somebody inserts for an address that showed nothing may be said in anybody's name, so it is counted apart. */
+static uint32_t client_of(const struct i3_table *t, const struct ip_address *ip, bool proven)
+{
+    uint8_t who[10] = {proven, ip->family};
+    memcpy(who + 2, ip->bytes, 8); /* of an IPv6 address its owner chooses the other half */
+    return (uint32_t)(crypto_siphash(t->client_key, who, sizeof who) % I3_CLIENTS);
+}
+
+static bool has_room(const struct i3_table *t, uint32_t client)
+{
+    return client == I3_CLIENTS || !t->per_client || t->client[client] < t->per_client;
+}
+
+static void count_for(struct i3_table *t, struct piece *p, uint32_t client)
+{
+    if (p->client < I3_CLIENTS)
+        t->client[p->client]--;
+    if (client < I3_CLIENTS)
+        t->client[client]++;
+    p->client = client;
+}
+
+/* It is there already.  Who is not its target keeps no trigger alive that the target once wanted. */
+static enum i3_kept_result put_again(struct i3_table *t, instant now, struct piece *p,
+                                     const struct i3_trigger *trigger, uint32_t client, bool proven)
+{
+    if (p->kept.proven && !proven)
+        return I3_KEPT_AGAIN;
+    if (!p->kept.proven && proven) {
+        if (!has_room(t, client))
+            return I3_KEPT_NOT_CLIENT;
+        count_for(t, p, client);
+        p->kept.proven = true;
+        t->unproven--;
+    }
+    set_limit(t, p, now, trigger);
+    own(t, p, now, trigger);
+    refresh(t, now, p);
+    return I3_KEPT_AGAIN;
+}
+
 /* May this identifier have one more trigger? */
 static enum i3_kept_result room_beside(const struct i3_kept *first, bool proven)
 {
@@ -316,32 +361,19 @@ static enum i3_kept_result room_beside(const struct i3_kept *first, bool proven)
     return count < I3_MULTICAST_MAX ? I3_KEPT_NEW : I3_KEPT_NOT_FULL;
 }
 
-static uint32_t client_of(const struct i3_table *t, const struct ip_address *ip)
-{
-    uint8_t who[9] = {ip->family};
-    memcpy(who + 1, ip->bytes, 8); /* of an IPv6 address its owner chooses the other half */
-    return (uint32_t)(crypto_siphash(t->client_key, who, sizeof who) % I3_CLIENTS);
-}
-
 enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i3_trigger *trigger,
                                  const struct ip_address *client, bool proven)
 {
     struct piece *same = (struct piece *)(uintptr_t)find(t, &trigger->id), *last = same;
+    uint32_t whose = client ? client_of(t, client, proven) : I3_CLIENTS;
     for (struct piece *p = same; p; p = (struct piece *)p->kept.next) {
         last = p;
-        if (i3_address_equal(&p->kept.target, &trigger->target)) {
-            if (proven || !p->kept.proven)
-                set_limit(t, p, now, trigger);
-            p->kept.proven |= proven;
-            own(t, p, now, trigger);
-            refresh(t, now, p);
-            return I3_KEPT_AGAIN;
-        }
+        if (i3_address_equal(&p->kept.target, &trigger->target))
+            return put_again(t, now, p, trigger, whose, proven);
     }
-    if (t->count >= t->most)
+    if (t->count >= t->most || (!proven && t->unproven >= t->most / UNPROVEN_SHARE))
         return I3_KEPT_NOT_FULL;
-    uint32_t whose = client ? client_of(t, client) : I3_CLIENTS;
-    if (client && t->per_client && t->client[whose] >= t->per_client)
+    if (!has_room(t, whose))
         return I3_KEPT_NOT_CLIENT;
     enum i3_kept_result result = same ? room_beside(&same->kept, proven) : I3_KEPT_NEW;
     if (result != I3_KEPT_NEW)
@@ -354,9 +386,7 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
         piece_give_back(t, p);
         return I3_KEPT_NOT_FULL;
     }
-    p->client = whose;
-    if (client)
-        t->client[whose]++;
+    count_for(t, p, whose);
     p->kept.expires = now + t->lifetime;
     order_last(t, p);
     return I3_KEPT_NEW;
@@ -464,8 +494,11 @@ unsigned i3_table_count(const struct i3_table *t)
 
 struct i3_table_gauges i3_table_gauges(const struct i3_table *t)
 {
-    return (struct i3_table_gauges){
-        .triggers = t->count, .groups = t->groups, .chains = t->chains, .limited = t->limited};
+    return (struct i3_table_gauges){.triggers = t->count,
+                                    .groups = t->groups,
+                                    .chains = t->chains,
+                                    .limited = t->limited,
+                                    .unproven = t->unproven};
 }
 
 void i3_table_walk_begin(struct i3_table *t)

@@ -43,8 +43,10 @@ struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifeti
 void i3_table_free(struct i3_table *t); /* accepts NULL */
 
 /* `client`: whose count it goes on, none when NULL; `proven` as in struct i3_kept.  Of triggers whose target has shown
- * nothing an identifier has one at most: who binds other people's addresses gains no copies by it.  The limit of a trigger
- * that is there becomes the new one's (or none), but for a proven one only when this is proven too. */
+ * nothing an identifier has one at most: who binds other people's addresses gains no copies by it.  They are counted apart
+ * for each client, and are a quarter of all at most.  A trigger that is there becomes as this one is: it lives longer, its
+ * limit is the new one's (or none), and it is this client's once it is proven; but a proven one stays as it is unless this is
+ * proven too. */
 enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i3_trigger *trigger,
                                  const struct ip_address *client, bool proven);
 /* The trigger with this id and target, or NULL. */
@@ -71,7 +73,8 @@ unsigned i3_table_count(const struct i3_table *t);
     X(triggers, "triggers kept")                                                                   \
     X(groups, "groups of identifiers with the same first 16 bytes")                                \
     X(chains, "triggers that point to identifiers")                                                \
-    X(limited, "triggers that let only so much through")
+    X(limited, "triggers that let only so much through")                                           \
+    X(unproven, "triggers to addresses that have not shown that they want them")
 
 struct i3_table_gauges {
 #define I3_TABLE_GAUGE_FIELD(name, text) uint64_t name;
