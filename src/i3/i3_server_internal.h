@@ -70,7 +70,7 @@ struct i3_server {
     unsigned befores;
     struct chord_id newcomer, newcomer_from; /* our predecessor, if he came lately; his range */
     bool had_range, has_newcomer, walking;
-    instant swept, walked, newcomer_since;
+    instant swept, walked, walk_begun, newcomer_since;
 };
 
 /* A packet under way through the server. */

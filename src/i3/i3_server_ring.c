@@ -153,10 +153,17 @@ static void follow(struct i3_server *s, instant now, const struct i3_kept *k)
     }
 }
 
+/* What was inserted since this walk began went its way then, and all behind it. */
+static const struct i3_kept *next_of_walk(struct i3_server *s)
+{
+    const struct i3_kept *k = i3_table_walk(s->table);
+    return k && k->expires - I3_LIFETIME <= s->walk_begun ? k : NULL;
+}
+
 static void walk(struct i3_server *s, instant now)
 {
     const struct i3_kept *k = NULL;
-    for (unsigned i = 0; i < WALK_MOST && (k = i3_table_walk(s->table)); i++)
+    for (unsigned i = 0; i < WALK_MOST && (k = next_of_walk(s)); i++)
         follow(s, now, k);
     s->walked = now;
     if (k)
@@ -175,6 +182,7 @@ void i3_ring_advance(struct i3_server *s, instant now)
         i3_table_walk_begin(s->table);
         s->walking = true;
         s->walked = now - WALK_EVERY;
+        s->walk_begun = now;
     }
     if (s->walking && now - s->walked >= WALK_EVERY)
         walk(s, now);
