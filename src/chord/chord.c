@@ -36,14 +36,6 @@ void chord_drop(struct chord *c, enum chord_drop reason)
     c->counters.drops[reason]++;
 }
 
-static void make_key(const uint8_t *secret, struct crypto_hmac_key *ret)
-{
-    uint8_t key[CHORD_SECRET];
-    crypto_hkdf_expand(secret, "ocala chord", 11, key, sizeof key);
-    crypto_hmac_key(key, sizeof key, ret);
-    crypto_wipe(key, sizeof key);
-}
-
 struct chord *chord_new(const struct chord_settings *s, instant now)
 {
     struct chord *c = base_calloc(1, sizeof *c);
@@ -54,7 +46,7 @@ struct chord *chord_new(const struct chord_settings *s, instant now)
             c->seed[c->seeds++] = s->seed[i];
     c->closed = s->secret;
     if (s->secret)
-        make_key(s->secret, &c->secret);
+        chord_secret_key(s->secret, &c->secret);
     c->per_address = s->per_address;
     c->fits = s->fits;
     c->entropy = s->entropy;

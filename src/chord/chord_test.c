@@ -339,6 +339,39 @@ static void strangers(void **state)
     lone_free(l);
 }
 
+/* One source names nodes on and on, at many addresses: there is room left for whom others name. */
+static void one_source_leaves_room_for_others(void **state)
+{
+    struct lone *l = lone_new("20000000000000000000000000000000000000a0", "127.0.0.1:6510", NULL);
+    struct endpoint liar = {.ip = {4, {203, 0, 113, 6}}, .port = 6510}, to;
+    struct endpoint honest = {.ip = {4, {198, 51, 100, 7}}, .port = 6510};
+    struct chord_message m, got;
+    struct chord_delivery none;
+    uint8_t bytes[64];
+    instant now = SECOND;
+    for (unsigned i = 0; i < 100; i++, now += 10 * MILLISECOND) {
+        m = (struct chord_message){
+            .type = CHORD_NOTIFY,
+            .node = {.id = {{(uint8_t)i, 1}},
+                     .at = {.ip = {4, {192, 0, 2, (uint8_t)(1 + i)}}, .port = 6510}}};
+        chord_input(l->chord, now, &liar, bytes, chord_message_write(&m, NULL, bytes, sizeof bytes),
+                    &none);
+    }
+    unsigned pings = 0;
+    while (says(l, CHORD_PING, &got, &to))
+        pings++;
+    assert_in_range(pings, 8, 16); /* of two seconds at most */
+    m = (struct chord_message){.type = CHORD_NOTIFY, .node = {.id = {{7, 2}}, .at = honest}};
+    chord_input(l->chord, now, &honest, bytes, chord_message_write(&m, NULL, bytes, sizeof bytes),
+                &none);
+    assert_true(says(l, CHORD_PING, &got, &to) && endpoint_equal(&to, &honest));
+    m = (struct chord_message){.type = CHORD_PONG, .node = m.node, .token = got.token};
+    chord_input(l->chord, now, &honest, bytes, chord_message_write(&m, NULL, bytes, sizeof bytes),
+                &none);
+    assert_int_equal(chord_nodes(l->chord, NULL, 0), 1);
+    lone_free(l);
+}
+
 static void garbage(void **state)
 {
     struct lone *l = lone_new("20000000000000000000000000000000000000a0", "127.0.0.1:6510", NULL);
@@ -381,10 +414,8 @@ static void circles_end(void **state)
     chord_ring_add(r);
     chord_ring_until_agreed(r, 10);
     m.node.id = chord_self(r->server[1].chord)->id;
-    uint8_t key[CHORD_SECRET];
     struct crypto_hmac_key prepared;
-    crypto_hkdf_expand(secret, "ocala chord", 11, key, sizeof key);
-    crypto_hmac_key(key, sizeof key, &prepared);
+    chord_secret_key(secret, &prepared);
     m.hops = 0; /* it went its way before it came here */
     size = chord_message_write(&m, &prepared, bytes, sizeof bytes);
     assert_false(chord_input(r->server[0].chord, r->now, &r->server[1].at, bytes, size, &got));
@@ -423,6 +454,7 @@ int main(void)
         cmocka_unit_test(joins_an_original),
         cmocka_unit_test(routed_message_is_kept_whole),
         cmocka_unit_test(strangers),
+        cmocka_unit_test(one_source_leaves_room_for_others),
         cmocka_unit_test(garbage),
         cmocka_unit_test(circles_end),
         cmocka_unit_test(without_the_secret),

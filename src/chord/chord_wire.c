@@ -110,6 +110,14 @@ static enum chord_fault read_body(struct reader *r, bool wide, struct chord_mess
     return r->failed || can_be_sent_to(&ret->node.at) ? CHORD_FINE : CHORD_FAULT_ADDRESS;
 }
 
+void chord_secret_key(const uint8_t secret[CHORD_SECRET], struct crypto_hmac_key *ret)
+{
+    uint8_t key[CHORD_SECRET];
+    crypto_hkdf_expand(secret, "ocala chord", 11, key, sizeof key);
+    crypto_hmac_key(key, sizeof key, ret);
+    crypto_wipe(key, sizeof key);
+}
+
 enum chord_fault chord_message_parse(const void *bytes, size_t size,
                                      const struct crypto_hmac_key *secret,
                                      struct chord_message *ret)

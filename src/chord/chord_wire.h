@@ -76,7 +76,9 @@ enum chord_fault {
 #undef CHORD_FAULT_ENUM
 };
 
-/* `secret`: made of CHORD_SECRET bytes, or NULL for a ring that originals may be in. */
+/* What its members know, from the ring's secret. */
+void chord_secret_key(const uint8_t secret[CHORD_SECRET], struct crypto_hmac_key *ret);
+/* `secret`: made by chord_secret_key(), or NULL for a ring that originals may be in. */
 enum chord_fault chord_message_parse(const void *bytes, size_t size,
                                      const struct crypto_hmac_key *secret,
                                      struct chord_message *ret);

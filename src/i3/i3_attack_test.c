@@ -29,15 +29,6 @@ static uint64_t drops(const struct i3_ring *r, enum i3_drop reason)
     return i3_server_counters(r->server[0].server)->drops[reason];
 }
 
-static struct i3_trigger drawn(struct i3_ring *r, const struct endpoint *target)
-{
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger t = {.prefix = 256, .target = i3_address_of(target)};
-    i3_id_draw(h, &r->net.random.entropy, NULL, &t.id, t.key);
-    i3_hash_free(h);
-    return t;
-}
-
 /* One packet with SENDER and one option about a trigger. */
 static void say(struct i3_ring *r, const struct endpoint *from, const struct endpoint *sender,
                 enum i3_option_type type, const struct i3_trigger *t)
@@ -68,7 +59,7 @@ static uint8_t heard(struct i3_ring *r, const struct endpoint *at, struct i3_tri
 static void somebody_elses_identifier(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &bob), theft = t;
+    struct i3_trigger t = i3_ring_drawn(r, &bob), theft = t;
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     theft.target = i3_address_of(&mallory);
     memset(theft.key, 7, I3_KEY);
@@ -88,7 +79,7 @@ static void somebody_elses_identifier(void **state)
 static void forged_removal(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &bob), got, forged = t;
+    struct i3_trigger t = i3_ring_drawn(r, &bob), got, forged = t;
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     say(r, &mallory, &mallory, I3_REMOVE, &forged);
     /* He says where bob is, but the challenge goes to mallory. */
@@ -102,22 +93,13 @@ static void forged_removal(void **state)
     i3_ring_free(r);
 }
 
-/* Makes `chain` lead to `to`, tied by the left constraint. */
-static void lead_to(struct i3_trigger *chain, const struct i3_id *to)
-{
-    struct i3_hash *h = i3_hash_new();
-    i3_hash_id(h, I3_LEFT, to, i3_id_key(&chain->id));
-    i3_hash_free(h);
-    chain->target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = to};
-}
-
 /* Who knows both ends of a chain can insert it too, and gets a nonce for it; not the owner's.  The clients are as those of
  * 2005: nothing of this needs a program of ours. */
 static void chains_of_others(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger end = drawn(r, &bob), chain = drawn(r, &bob), same, got;
-    lead_to(&chain, &end.id);
+    struct i3_trigger end = i3_ring_drawn(r, &bob), chain = i3_ring_drawn(r, &bob), same, got;
+    i3_ring_lead_to(&chain, &end.id);
     assert_true(i3_ring_insert(r, &bob, 0, &end));
     assert_true(i3_ring_insert(r, &bob, 0, &chain));
     same = chain;
@@ -144,8 +126,8 @@ static void chains_of_others(void **state)
 static void owners_of_chains(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger end = drawn(r, &bob), mine = drawn(r, &bob), hers;
-    lead_to(&mine, &end.id);
+    struct i3_trigger end = i3_ring_drawn(r, &bob), mine = i3_ring_drawn(r, &bob), hers;
+    i3_ring_lead_to(&mine, &end.id);
     assert_true(i3_ring_insert(r, &bob, 0, &mine));
     hers = mine;
     for (unsigned i = 0; i < 5; i++) {
@@ -170,10 +152,10 @@ static void owners_of_chains(void **state)
 static void chains_that_move(void **state)
 {
     struct i3_ring *r = alone(secret);
-    struct i3_trigger end = drawn(r, &bob), chain[20];
+    struct i3_trigger end = i3_ring_drawn(r, &bob), chain[20];
     for (unsigned i = 0; i < 20; i++) {
-        chain[i] = drawn(r, &bob);
-        lead_to(&chain[i], &end.id);
+        chain[i] = i3_ring_drawn(r, &bob);
+        i3_ring_lead_to(&chain[i], &end.id);
         assert_true(i3_ring_insert(r, &bob, 0, &chain[i]));
     }
     i3_ring_add(r);
@@ -198,7 +180,7 @@ static void chains_that_move(void **state)
 static void other_peoples_addresses(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &bob), got;
+    struct i3_trigger t = i3_ring_drawn(r, &bob), got;
     for (uint16_t port = 1; port <= 10; port++) {
         t.target.at.port = port;
         say(r, &mallory, &mallory, I3_INSERT, &t);
@@ -226,10 +208,10 @@ static void throw(struct i3_ring * r, const struct i3_id *id)
 static void a_flood_by_triggers(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger wanted = drawn(r, &alice), unwanted[10], got;
+    struct i3_trigger wanted = i3_ring_drawn(r, &alice), unwanted[10], got;
     assert_true(i3_ring_insert(r, &alice, 0, &wanted));
     for (unsigned i = 0; i < 10; i++) {
-        unwanted[i] = drawn(r, &bob);
+        unwanted[i] = i3_ring_drawn(r, &bob);
         say(r, &mallory, &mallory, I3_INSERT, &unwanted[i]);
         assert_int_equal(heard(r, &mallory, &got), I3_CHALLENGE);
         say(r, &mallory, &mallory, I3_INSERT, &got);
@@ -250,7 +232,7 @@ static void a_flood_by_triggers(void **state)
 /* An INSERT with bob as SENDER. */
 static size_t insert_for_bob(struct i3_ring *r, uint8_t *out, size_t room)
 {
-    struct i3_trigger t = drawn(r, &bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
     p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&bob)};
     p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t};
@@ -304,11 +286,11 @@ static void amplification(void **state)
 static void flood_of_inserts(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     i3_ring_run(r, SECOND);
     for (unsigned i = 0; i < 5000; i++) {
-        struct i3_trigger junk = drawn(r, &mallory);
+        struct i3_trigger junk = i3_ring_drawn(r, &mallory);
         struct i3_packet p = {
             .flags = I3_OPTIONS, .depth = 1, .stack = &junk.id, .option_count = 2};
         p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&mallory)};
@@ -326,10 +308,8 @@ static void flood_of_inserts(void **state)
 static void circles(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger a = drawn(r, &bob), b = drawn(r, &bob);
-    a.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &b.id};
-    i3_hash_id(h, I3_LEFT, &b.id, i3_id_key(&a.id));
+    struct i3_trigger a = i3_ring_drawn(r, &bob), b = i3_ring_drawn(r, &bob);
+    i3_ring_lead_to(&a, &b.id);
     assert_true(i3_ring_insert(r, &mallory, 0, &a));
     b.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &a.id};
     say(r, &mallory, &mallory, I3_INSERT, &b);
@@ -339,15 +319,13 @@ static void circles(void **state)
     struct i3_id below = b.id;
     for (unsigned i = 0; i < 24; i++) {
         struct i3_id to = below;
-        chain[i] = drawn(r, &bob);
-        i3_hash_id(h, I3_LEFT, &to, i3_id_key(&chain[i].id));
-        chain[i].target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &to};
+        chain[i] = i3_ring_drawn(r, &bob);
+        i3_ring_lead_to(&chain[i], &to);
         assert_true(i3_ring_insert(r, &mallory, 0, &chain[i]));
         below = chain[i].id;
     }
     assert_false(i3_ring_data(r, &alice, 0, &below, &bob, "round and round"));
     assert_int_equal(drops(r, I3_DROP_LOOP), 1);
-    i3_hash_free(h);
     i3_ring_free(r);
 }
 
@@ -398,7 +376,7 @@ static void stacks_that_grow(void **state)
     struct i3_ring *r = alone(NULL);
     struct i3_hash *h = i3_hash_new();
     struct i3_id stack[I3_STACK_MAX] = {{{0}}}, full[I3_STACK_MAX] = {{{0}}};
-    struct i3_trigger t = drawn(r, &bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     i3_hash_id(h, I3_LEFT, &stack[0], i3_id_key(&t.id));
     t.target = (struct i3_address){.type = I3_TO_STACK, .depth = I3_STACK_MAX, .stack = stack};
     assert_true(i3_ring_insert(r, &mallory, 0, &t));
@@ -415,7 +393,7 @@ static void senders_that_cannot_be(void **state)
 {
     static const char *const bad[] = {"0.0.0.0:5", "224.0.0.1:5", "255.255.255.255:9"};
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     for (unsigned i = 0; i < 3; i++) {
         struct endpoint e;
         assert_true(endpoint_parse(bad[i], 1, &e));
@@ -440,7 +418,7 @@ static void senders_that_cannot_be(void **state)
     assert_int_equal(drops(r, I3_DROP_SENDER), 4);
     assert_int_equal(drops(r, I3_DROP_WRONG_ID), 1);
     /* The server's own address as target: it would send to itself for ever. */
-    struct i3_trigger self = drawn(r, &r->server[0].at);
+    struct i3_trigger self = i3_ring_drawn(r, &r->server[0].at);
     say(r, &mallory, &mallory, I3_INSERT, &self);
     assert_int_equal(drops(r, I3_DROP_TARGET), 4);
     i3_ring_free(r);
@@ -455,7 +433,7 @@ static void the_ring_as_target(void **state)
     struct endpoint other = r->server[1].ring;
     struct i3_trigger t;
     do
-        t = drawn(r, &other);
+        t = i3_ring_drawn(r, &other);
     while (i3_ring_owner(r, &t.id) != 0);
     say(r, &mallory, &mallory, I3_INSERT, &t);
     assert_int_equal(drops(r, I3_DROP_TARGET), 1);
@@ -481,7 +459,7 @@ static void the_ring_as_target(void **state)
 static void unasked_answers(void **state)
 {
     struct i3_ring *r = alone(NULL);
-    struct i3_trigger t = drawn(r, &mallory);
+    struct i3_trigger t = i3_ring_drawn(r, &mallory);
     struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 1};
     static const uint8_t types[] = {I3_CACHE_ADDRESS, I3_NOT_PRESENT, I3_CHALLENGE};
     for (unsigned i = 0; i < 3; i++) {
@@ -506,7 +484,7 @@ static void ours_only(void **state)
     i3_ring_run(r, 10 * SECOND);
     struct i3_trigger t;
     do
-        t = drawn(r, &bob);
+        t = i3_ring_drawn(r, &bob);
     while (i3_ring_owner(r, &t.id) != 1);
     t.flags = I3_TRIGGER_LIMITED;
     t.limit = (struct i3_bucket){.depth = 2, .rate = 1};
@@ -519,7 +497,7 @@ static void ours_only(void **state)
     i3_ring_add(r);
     i3_ring_run(r, 10 * SECOND);
     do
-        t = drawn(r, &bob);
+        t = i3_ring_drawn(r, &bob);
     while (i3_ring_owner(r, &t.id) != 1);
     t.flags = I3_TRIGGER_LIMITED;
     t.limit = (struct i3_bucket){.depth = 2, .rate = 1};

@@ -16,18 +16,13 @@ static struct endpoint alice, bob;
 static struct i3_ring *two(struct i3_trigger of[2], const uint8_t *secret)
 {
     struct i3_ring *r = i3_ring_new(5, secret);
-    struct i3_hash *h = i3_hash_new();
     alice = i3_ring_client(0);
     bob = i3_ring_client(1);
     i3_ring_add(r);
     i3_ring_add(r);
     i3_ring_run(r, 20 * SECOND);
     for (unsigned i = 0; i < 2; i++)
-        do {
-            of[i] = (struct i3_trigger){.prefix = 256, .target = i3_address_of(&alice)};
-            i3_id_draw(h, &r->net.random.entropy, NULL, &of[i].id, of[i].key);
-        } while (i3_ring_owner(r, &of[i].id) != i);
-    i3_hash_free(h);
+        of[i] = i3_ring_drawn_at(r, i, &alice);
     return r;
 }
 

@@ -12,27 +12,6 @@
 
 static const uint8_t secret[CHORD_SECRET] = {42};
 
-static struct i3_ring *formed(const enum i3_ring_speech *speech, unsigned servers, uint64_t seed,
-                              const uint8_t *with)
-{
-    struct i3_ring *r = i3_ring_new(seed, with);
-    for (unsigned i = 0; i < servers; i++) {
-        i3_ring_add_speaking(r, speech[i]);
-        i3_ring_run(r, 500 * MILLISECOND);
-    }
-    i3_ring_run(r, 20 * SECOND);
-    return r;
-}
-
-static struct i3_trigger drawn(struct i3_ring *r, const struct endpoint *target)
-{
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger t = {.prefix = 256, .target = i3_address_of(target)};
-    i3_id_draw(h, &r->net.random.entropy, NULL, &t.id, t.key);
-    i3_hash_free(h);
-    return t;
-}
-
 static uint64_t drops(const struct i3_ring *r, unsigned server, enum i3_drop reason)
 {
     return i3_server_counters(r->server[server].server)->drops[reason];
@@ -45,7 +24,7 @@ static void everybody_reaches(struct i3_ring *r, const struct endpoint *alice,
                               const struct endpoint *bob)
 {
     for (unsigned k = 0; k < 12; k++) {
-        struct i3_trigger t = drawn(r, bob);
+        struct i3_trigger t = i3_ring_drawn(r, bob);
         assert_true(i3_ring_insert(r, bob, k % r->servers, &t));
         assert_true(i3_ring_owner(r, &t.id) < I3_RING_SERVERS);
         for (unsigned i = 0; i < 3; i++)
@@ -59,7 +38,7 @@ static void six_only(void **state)
     static const enum i3_ring_speech all[8] = {I3_RING_V6, I3_RING_V6, I3_RING_V6, I3_RING_V6,
                                                I3_RING_V6, I3_RING_V6, I3_RING_V6, I3_RING_V6};
     for (unsigned servers = 1; servers <= 8; servers += 7) {
-        struct i3_ring *r = formed(all, servers, servers, secret);
+        struct i3_ring *r = i3_ring_formed(all, servers, servers, secret);
         struct endpoint alice = i3_ring_client6(0), bob = i3_ring_client6(1);
         everybody_reaches(r, &alice, &bob);
         i3_ring_free(r);
@@ -71,7 +50,7 @@ static void mixed(void **state)
 {
     static const enum i3_ring_speech all[6] = {I3_RING_V4_V6, I3_RING_V6_V4, I3_RING_V4_V6,
                                                I3_RING_V6_V4, I3_RING_V6_V4, I3_RING_V4_V6};
-    struct i3_ring *r = formed(all, 6, 3, secret);
+    struct i3_ring *r = i3_ring_formed(all, 6, 3, secret);
     struct endpoint six = i3_ring_client6(0), four = i3_ring_client(1);
     everybody_reaches(r, &six, &four);
     everybody_reaches(r, &four, &six);
@@ -95,7 +74,7 @@ static void lossy(void **state)
         unsigned arrived = 0;
         for (unsigned k = 0; k < 10; k++) {
             const struct endpoint *to = k % 2 ? &four : &six, *by = k % 2 ? &six : &four;
-            struct i3_trigger t = drawn(r, to);
+            struct i3_trigger t = i3_ring_drawn(r, to);
             assert_true(i3_ring_insert(r, to, k % 6, &t));
             for (unsigned i = 0; i < 4; i++)
                 arrived += i3_ring_data(r, by, i, &t.id, to, "maybe");
@@ -109,9 +88,9 @@ static void lossy(void **state)
 static void copies_and_handing_over(void **state)
 {
     static const enum i3_ring_speech all[4] = {I3_RING_V6, I3_RING_V6, I3_RING_V6, I3_RING_V6};
-    struct i3_ring *r = formed(all, 4, 5, secret);
+    struct i3_ring *r = i3_ring_formed(all, 4, 5, secret);
     struct endpoint alice = i3_ring_client6(0), bob = i3_ring_client6(1);
-    struct i3_trigger t = drawn(r, &bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     unsigned owner = i3_ring_owner(r, &t.id);
     i3_ring_kill(r, owner);
@@ -200,12 +179,12 @@ static void an_original_sees_none(void **state)
 {
     static const enum i3_ring_speech all[4] = {I3_RING_V4_V6, I3_RING_V4, I3_RING_V4_V6,
                                                I3_RING_V4};
-    struct i3_ring *r = formed(all, 4, 6, NULL);
+    struct i3_ring *r = i3_ring_formed(all, 4, 6, NULL);
     struct endpoint six = i3_ring_client6(0), four = i3_ring_client(1), behind = i3_ring_client(2);
     watched = 0;
     r->watch = watch_four;
     for (unsigned k = 0; k < 8; k++) {
-        struct i3_trigger t = drawn(r, &four);
+        struct i3_trigger t = i3_ring_drawn(r, &four);
         say_six(r, &six, 0, &t.id);
         say_six(r, &four, 0, &t.id);
         /* Behind a NAT: the first server relays what the others answer. */
@@ -232,12 +211,12 @@ static void watch_client(const struct tiny_datagram *d)
 static void a_client_sees_none(void **state)
 {
     static const enum i3_ring_speech all[3] = {I3_RING_V6_V4, I3_RING_V6_V4, I3_RING_V4_V6};
-    struct i3_ring *r = formed(all, 3, 7, secret);
+    struct i3_ring *r = i3_ring_formed(all, 3, 7, secret);
     struct endpoint six = i3_ring_client6(0), four = i3_ring_client(1);
     watched = 0;
     r->watch = watch_client;
     for (unsigned k = 0; k < 6; k++) {
-        struct i3_trigger t = drawn(r, &four);
+        struct i3_trigger t = i3_ring_drawn(r, &four);
         for (unsigned server = 0; server < 3; server++) {
             const struct i3_ring_server *s = &r->server[server];
             struct i3_packet p = {
@@ -261,13 +240,13 @@ static void a_client_sees_none(void **state)
 static void a_relay_shows_none(void **state)
 {
     static const enum i3_ring_speech all[2] = {I3_RING_V4_V6, I3_RING_V4_V6};
-    struct i3_ring *r = formed(all, 2, 16, secret);
+    struct i3_ring *r = i3_ring_formed(all, 2, 16, secret);
     struct endpoint real = i3_ring_client(1), own = i3_ring_client(9), six = i3_ring_client6(7);
     unsigned relayed = 0;
     watched = 0;
     r->watch = watch_client;
     for (unsigned k = 0; k < 8; k++) {
-        struct i3_trigger t = drawn(r, &own);
+        struct i3_trigger t = i3_ring_drawn(r, &own);
         struct i3_packet p = {
             .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t.id, .option_count = 2};
         p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&own)};
@@ -293,10 +272,10 @@ static void a_relay_shows_none(void **state)
 static void cache_in_his_family(void **state)
 {
     static const enum i3_ring_speech all[1] = {I3_RING_V6_V4};
-    struct i3_ring *r = formed(all, 1, 8, secret);
+    struct i3_ring *r = i3_ring_formed(all, 1, 8, secret);
     struct endpoint clients[2] = {i3_ring_client(0), i3_ring_client6(0)};
     for (unsigned i = 0; i < 2; i++) {
-        struct i3_trigger t = drawn(r, &clients[i]);
+        struct i3_trigger t = i3_ring_drawn(r, &clients[i]);
         struct i3_packet p = {
             .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t.id, .option_count = 2};
         p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&clients[i])};
@@ -339,7 +318,7 @@ static void hello(void **state)
     struct endpoint six = i3_ring_client6(0), four = i3_ring_client(0);
     for (unsigned k = 0; k < 4; k++) {
         bool closed = k & 1, alone = k & 2;
-        struct i3_ring *r = formed(all, alone ? 1 : 2, 9 + k, closed ? secret : NULL);
+        struct i3_ring *r = i3_ring_formed(all, alone ? 1 : 2, 9 + k, closed ? secret : NULL);
         uint8_t by4 = greeted(r, &four, &r->server[0].at),
                 by6 = greeted(r, &six, &r->server[0].also);
         assert_true(by4 & I3_CAN_PING && by6 & I3_CAN_PING);
@@ -356,7 +335,7 @@ static void bad_addresses(void **state)
     static const char *const bad[] = {"[::]:5", "[ff02::1]:5", "[fe80::1]:5",
                                       "[::ffff:192.0.2.1]:5", "[2001:db8:1::1]:5610"};
     static const enum i3_ring_speech all[1] = {I3_RING_V6_V4};
-    struct i3_ring *r = formed(all, 1, 13, secret);
+    struct i3_ring *r = i3_ring_formed(all, 1, 13, secret);
     struct endpoint six = i3_ring_client6(0);
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct endpoint target = {.ip.family = 6};
@@ -367,7 +346,7 @@ static void bad_addresses(void **state)
             target.ip.bytes[10] = target.ip.bytes[11] = 0xff;
             target.ip.family = 6;
         }
-        struct i3_trigger t = drawn(r, &target);
+        struct i3_trigger t = i3_ring_drawn(r, &target);
         struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
         p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&six)};
         p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = t};
@@ -384,10 +363,10 @@ static void not_spoken(void **state)
 {
     static const enum i3_ring_speech all[2] = {I3_RING_V6, I3_RING_V4};
     for (unsigned k = 0; k < 2; k++) {
-        struct i3_ring *r = formed(&all[k], 1, 14, secret);
+        struct i3_ring *r = i3_ring_formed(&all[k], 1, 14, secret);
         struct endpoint other = k ? i3_ring_client6(0) : i3_ring_client(0),
                         own = k ? i3_ring_client(1) : i3_ring_client6(1);
-        struct i3_trigger t = drawn(r, &own);
+        struct i3_trigger t = i3_ring_drawn(r, &own);
         struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id, .option_count = 2};
         t.target = i3_address_of(&other);
         p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&own)};
@@ -404,10 +383,10 @@ static void not_spoken(void **state)
 static void translated(void **state)
 {
     static const enum i3_ring_speech all[4] = {I3_RING_V6, I3_RING_V6, I3_RING_V6, I3_RING_V6};
-    struct i3_ring *r = formed(all, 4, 15, secret);
+    struct i3_ring *r = i3_ring_formed(all, 4, 15, secret);
     struct endpoint alice = i3_ring_client6(0), real = i3_ring_client6(1), own = i3_ring_client6(9);
     for (unsigned k = 0; k < 8; k++) {
-        struct i3_trigger t = drawn(r, &own);
+        struct i3_trigger t = i3_ring_drawn(r, &own);
         const struct endpoint *to = &r->server[0].at;
         bool held = false;
         for (unsigned step = 0; step < 4 && !held; step++) {

@@ -12,7 +12,6 @@
 
 static const uint8_t secret[CHORD_SECRET] = {42};
 static struct i3_ring *r;
-static struct i3_hash *hash;
 static struct endpoint alice, bob, mallory;
 
 /* One server with these limits. */
@@ -22,7 +21,6 @@ static void begin(unsigned triggers, unsigned per_client, unsigned requests)
     r->triggers = triggers;
     r->per_client = per_client;
     r->requests = requests;
-    hash = i3_hash_new();
     alice = i3_ring_client(0);
     bob = i3_ring_client(1);
     mallory = i3_ring_client(2);
@@ -32,7 +30,6 @@ static void begin(unsigned triggers, unsigned per_client, unsigned requests)
 
 static void end(void)
 {
-    i3_hash_free(hash);
     i3_ring_free(r);
 }
 
@@ -44,13 +41,6 @@ static uint64_t drops(enum i3_drop reason)
 static unsigned triggers(void)
 {
     return i3_server_triggers(r->server[0].server);
-}
-
-static struct i3_trigger drawn(const struct endpoint *target)
-{
-    struct i3_trigger t = {.prefix = 256, .target = i3_address_of(target)};
-    i3_id_draw(hash, &r->net.random.entropy, NULL, &t.id, t.key);
-    return t;
 }
 
 /* `sender` NULL: none. */
@@ -75,7 +65,7 @@ static void say(const struct endpoint *from, const struct endpoint *sender,
 /* A new trigger of a client of his own, by the whole exchange. */
 static bool serves(const struct endpoint *client)
 {
-    struct i3_trigger t = drawn(client);
+    struct i3_trigger t = i3_ring_drawn(r, client);
     return i3_ring_insert(r, client, 0, &t) &&
            i3_ring_data(r, &alice, 0, &t.id, client, "it is served");
 }
@@ -95,19 +85,19 @@ static void triggers_of_a_client(void **state)
     struct i3_trigger first;
     begin(1000, 20, 0);
     for (unsigned i = 0; i < 20; i++) {
-        struct i3_trigger t = drawn(&mallory);
+        struct i3_trigger t = i3_ring_drawn(r, &mallory);
         assert_true(i3_ring_insert(r, &mallory, 0, &t));
         if (!i)
             first = t;
     }
-    struct i3_trigger more = drawn(&mallory);
+    struct i3_trigger more = i3_ring_drawn(r, &mallory);
     assert_false(i3_ring_insert(r, &mallory, 0, &more));
     assert_true(drops(I3_DROP_CLIENT_LIMIT) > 0);
     assert_int_equal(triggers(), 20);
     /* Another port is the same client. */
     struct endpoint other_port = mallory;
     other_port.port++;
-    more = drawn(&other_port);
+    more = i3_ring_drawn(r, &other_port);
     assert_false(i3_ring_insert(r, &other_port, 0, &more));
     /* What he has lives on, and when one is over there is room for one. */
     assert_true(i3_ring_insert(r, &mallory, 0, &first));
@@ -121,7 +111,7 @@ static void triggers_of_a_client(void **state)
 static void triggers_of_an_identifier(void **state)
 {
     begin(1000, 0, 0);
-    struct i3_trigger t = drawn(&mallory), full = t;
+    struct i3_trigger t = i3_ring_drawn(r, &mallory), full = t;
     for (uint16_t port = 1; port <= I3_MULTICAST_MAX; port++) {
         t.target.at.port = port;
         assert_true(i3_ring_insert(r, &mallory, 0, &t));
@@ -138,13 +128,13 @@ static void triggers_of_an_identifier(void **state)
 static void triggers_in_all(void **state)
 {
     begin(50, 49, 0);
-    struct i3_trigger mine = drawn(&bob);
+    struct i3_trigger mine = i3_ring_drawn(r, &bob);
     assert_true(i3_ring_insert(r, &bob, 0, &mine));
     for (unsigned i = 0; i < 49; i++) {
-        struct i3_trigger t = drawn(&mallory);
+        struct i3_trigger t = i3_ring_drawn(r, &mallory);
         assert_true(i3_ring_insert(r, &mallory, 0, &t));
     }
-    struct i3_trigger late = drawn(&alice);
+    struct i3_trigger late = i3_ring_drawn(r, &alice);
     assert_false(i3_ring_insert(r, &alice, 0, &late));
     assert_true(drops(I3_DROP_TABLE_FULL) > 0);
     assert_int_equal(triggers(), 50);
@@ -162,16 +152,16 @@ static void triggers_in_all(void **state)
 static void requests_of_a_client(void **state)
 {
     begin(1000, 0, 50);
-    struct i3_trigger mine = drawn(&bob);
+    struct i3_trigger mine = i3_ring_drawn(r, &bob);
     assert_true(i3_ring_insert(r, &bob, 0, &mine));
     i3_ring_run(r, SECOND);
     for (unsigned i = 0; i < 500; i++) {
-        struct i3_trigger t = drawn(&mallory);
+        struct i3_trigger t = i3_ring_drawn(r, &mallory);
         say(&mallory, &mallory, &t);
     }
     i3_ring_run(r, 20 * MILLISECOND);
     assert_int_equal(drops(I3_DROP_SOURCE_LIMIT), 450);
-    struct i3_trigger t = drawn(&bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     say(&bob, &bob, &t);
     i3_ring_run(r, 20 * MILLISECOND);
     assert_int_equal(drops(I3_DROP_SOURCE_LIMIT), 450); /* in the same second */
@@ -199,7 +189,7 @@ static void replies_to_an_address(void **state)
     uint8_t bytes[256];
     size_t received, one;
     begin(1000, 0, 0);
-    struct i3_trigger t = drawn(&bob);
+    struct i3_trigger t = i3_ring_drawn(r, &bob);
     size_t question = insert_packet(&bob, &t, bytes);
     for (unsigned i = 0; i < 3000; i++)
         say_by_ring(&bob, &t);
@@ -222,7 +212,7 @@ static void replies_to_an_address(void **state)
 /* A trigger of Mallory's choice, with the nonce that he was given for it, not inserted yet. */
 static struct i3_trigger challenged(const struct endpoint *target)
 {
-    struct i3_trigger t = drawn(target);
+    struct i3_trigger t = i3_ring_drawn(r, target);
     struct i3_packet p;
     say(&mallory, &mallory, &t);
     i3_ring_run(r, 20 * MILLISECOND);
@@ -268,7 +258,7 @@ static void in_nobodys_name(void **state)
             uint8_t bytes[256];
             struct i3_trigger t;
             do
-                t = drawn(&mallory);
+                t = i3_ring_drawn(r, &mallory);
             while (i3_ring_owner(r, &t.id) != servers - 1);
             assert_true(i3_ring_insert(r, &mallory, servers - 1, &t));
             i3_ring_run(r, I3_LIFETIME + SECOND);
@@ -303,7 +293,7 @@ static void for_targets_that_showed_nothing(void **state)
 
 static struct i3_trigger limited(const struct endpoint *target, uint32_t depth, uint32_t rate)
 {
-    struct i3_trigger t = drawn(target);
+    struct i3_trigger t = i3_ring_drawn(r, target);
     t.flags = I3_TRIGGER_LIMITED;
     t.limit = (struct i3_bucket){.depth = depth, .rate = rate};
     return t;
@@ -324,7 +314,7 @@ static unsigned through(const struct i3_id *id, unsigned count)
 static void limit_of_a_trigger(void **state)
 {
     begin(1000, 0, 0);
-    struct i3_trigger t = limited(&bob, 10, 100), other = drawn(&bob);
+    struct i3_trigger t = limited(&bob, 10, 100), other = i3_ring_drawn(r, &bob);
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     assert_true(i3_ring_insert(r, &bob, 0, &other));
     assert_int_equal(i3_server_gauges(r->server[0].server).limited, 1);
@@ -380,7 +370,7 @@ static void strangers_change_no_limit(void **state)
 static void strangers_keep_nothing_alive(void **state)
 {
     begin(1000, 0, 0);
-    struct i3_trigger t = drawn(&bob), again;
+    struct i3_trigger t = i3_ring_drawn(r, &bob), again;
     assert_true(i3_ring_insert(r, &bob, 0, &t));
     assert_int_equal(through(&t.id, 200), 200);
     again = t;
@@ -399,7 +389,6 @@ static void strangers_keep_nothing_alive(void **state)
 static void limits_follow_the_ring(void **state)
 {
     r = i3_ring_new(2, secret);
-    hash = i3_hash_new();
     bob = i3_ring_client(1);
     mallory = i3_ring_client(2);
     i3_ring_add(r);

@@ -16,21 +16,10 @@
 #define FLOOD   3000
 
 static struct i3_ring *r;
-static struct i3_hash *hash;
 static const struct endpoint victim = {.ip = {.family = 4, .bytes = {198, 51, 100, 7}}, .port = 9};
 static const struct endpoint mallory = {.ip = {.family = 4, .bytes = {203, 0, 113, 6}}, .port = 9};
 
 /* ---- packets in the victim's name ---- */
-
-/* An identifier that `server` is responsible for, with the key of a trigger from it. */
-static struct i3_trigger drawn_at(unsigned server)
-{
-    struct i3_trigger t = {.prefix = 256, .target = i3_address_of(&victim)};
-    do
-        i3_id_draw(hash, &r->net.random.entropy, NULL, &t.id, t.key);
-    while (i3_ring_owner(r, &t.id) != server);
-    return t;
-}
 
 enum what {
     WITHOUT_SENDER = 1,
@@ -43,7 +32,7 @@ enum what {
 static size_t packet(unsigned owner, unsigned what, unsigned inserts, unsigned requests,
                      uint8_t bytes[I3_DATAGRAM_MAX])
 {
-    struct i3_trigger t = drawn_at(owner);
+    struct i3_trigger t = i3_ring_drawn_at(r, owner, &victim);
     static struct i3_id other;
     static const uint8_t padding[100];
     struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t.id};
@@ -126,7 +115,6 @@ static int begin(void **state)
 {
     r = i3_ring_new(4, NULL);
     r->requests = 0; /* the limits of sources are not what is tested: a liar has many */
-    hash = i3_hash_new();
     for (unsigned i = 0; i < SERVERS; i++)
         i3_ring_add(r);
     i3_ring_run(r, 20 * SECOND);
@@ -139,7 +127,6 @@ static int end(void **state)
 {
     for (unsigned i = 0; i < SERVERS; i++)
         assert_int_equal(i3_server_triggers(r->server[i].server), 0);
-    i3_hash_free(hash);
     i3_ring_free(r);
     return 0;
 }
@@ -190,7 +177,7 @@ static void unasked(void **state)
     uint8_t bytes[I3_DATAGRAM_MAX];
     for (unsigned i = 0; i < sizeof types / sizeof *types; i++)
         for (unsigned depth = 0; depth < 2; depth++) {
-            struct i3_trigger t = drawn_at(0);
+            struct i3_trigger t = i3_ring_drawn_at(r, 0, &victim);
             struct i3_packet p = {.flags = I3_OPTIONS, .depth = (uint8_t)depth, .stack = &t.id};
             p.option[p.option_count++] =
                 (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&victim)};
@@ -320,7 +307,7 @@ static void refusals(void **state)
     static const struct i3_id other;
     for (unsigned owner = 0; owner < 2; owner++)
         for (unsigned chain = 0; chain < 2; chain++) {
-            struct i3_trigger t = drawn_at(owner);
+            struct i3_trigger t = i3_ring_drawn_at(r, owner, &victim);
             t.key[0] ^= 1;
             if (chain)
                 t.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &other};
@@ -342,7 +329,7 @@ static void refusals(void **state)
 static void refusals_open_nothing(void **state)
 {
     const struct endpoint client = i3_ring_client(0);
-    struct i3_trigger t = drawn_at(0), forged = t;
+    struct i3_trigger t = i3_ring_drawn_at(r, 0, &victim), forged = t;
     assert_true(i3_ring_insert(r, &client, 0, &t));
     forged.key[0] ^= 1;
     say_routed(&mallory, I3_INSERT, &forged);

@@ -14,27 +14,6 @@
 
 static const uint8_t secret[CHORD_SECRET] = {42};
 
-/* A ring of so many servers that knows itself. */
-static struct i3_ring *formed(unsigned servers, uint64_t seed, const uint8_t *with)
-{
-    struct i3_ring *r = i3_ring_new(seed, with);
-    for (unsigned i = 0; i < servers; i++) {
-        i3_ring_add(r);
-        i3_ring_run(r, 500 * MILLISECOND);
-    }
-    i3_ring_run(r, 20 * SECOND);
-    return r;
-}
-
-static struct i3_trigger drawn(struct i3_ring *r, const struct endpoint *target)
-{
-    struct i3_hash *h = i3_hash_new();
-    struct i3_trigger t = {.prefix = 256, .target = i3_address_of(target)};
-    i3_id_draw(h, &r->net.random.entropy, NULL, &t.id, t.key);
-    i3_hash_free(h);
-    return t;
-}
-
 static uint64_t sum_drops(const struct i3_ring *r, enum i3_drop reason)
 {
     uint64_t sum = 0;
@@ -46,10 +25,10 @@ static uint64_t sum_drops(const struct i3_ring *r, enum i3_drop reason)
 
 static void any_server_reaches_any_trigger(unsigned servers, uint64_t seed, const uint8_t *with)
 {
-    struct i3_ring *r = formed(servers, seed, with);
+    struct i3_ring *r = i3_ring_formed(NULL, servers, seed, with);
     struct endpoint alice = i3_ring_client(0), bob = i3_ring_client(1);
     for (unsigned k = 0; k < 20; k++) {
-        struct i3_trigger t = drawn(r, &bob);
+        struct i3_trigger t = i3_ring_drawn(r, &bob);
         assert_true(i3_ring_insert(r, &bob, k % servers, &t));
         unsigned owner = i3_ring_owner(r, &t.id);
         assert_true(owner < I3_RING_SERVERS);
@@ -81,7 +60,7 @@ static void lossy(void **state)
     i3_ring_run(r, 40 * SECOND);
     unsigned got = 0;
     for (unsigned k = 0; k < 20; k++) {
-        struct i3_trigger t = drawn(r, &bob);
+        struct i3_trigger t = i3_ring_drawn(r, &bob);
         assert_true(i3_ring_insert(r, &bob, k % 8, &t));
         for (unsigned i = 0; i < 5; i++)
             got += i3_ring_data(r, &alice, (k + i) % 8, &t.id, &bob, "hello");
@@ -94,23 +73,20 @@ static void lossy(void **state)
 static struct i3_trigger chained(struct i3_ring *r, const struct endpoint *host,
                                  struct i3_trigger *end)
 {
-    struct i3_hash *h = i3_hash_new();
     struct i3_trigger chain;
     do {
-        chain = drawn(r, host);
-        i3_hash_id(h, I3_LEFT, &end->id, i3_id_key(&chain.id));
-        chain.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &end->id};
+        chain = i3_ring_drawn(r, host);
+        i3_ring_lead_to(&chain, &end->id);
     } while (i3_ring_owner(r, &chain.id) == i3_ring_owner(r, &end->id));
-    i3_hash_free(h);
     return chain;
 }
 
 /* A chain of triggers whose identifiers are at different servers; then straight between servers, once they were told. */
 static void chains(void **state)
 {
-    struct i3_ring *r = formed(6, 6, NULL);
+    struct i3_ring *r = i3_ring_formed(NULL, 6, 6, NULL);
     struct endpoint alice = i3_ring_client(0), bob = i3_ring_client(1);
-    struct i3_trigger end = drawn(r, &bob), chain = chained(r, &bob, &end);
+    struct i3_trigger end = i3_ring_drawn(r, &bob), chain = chained(r, &bob, &end);
     assert_true(i3_ring_insert(r, &bob, 0, &end));
     assert_true(i3_ring_insert(r, &bob, 1, &chain));
     for (unsigned i = 0; i < 5; i++)
@@ -123,9 +99,9 @@ static void chains(void **state)
 /* NOT_PRESENT from the server that is responsible takes the trigger that leads there away. */
 static void push_back_between_servers(void **state)
 {
-    struct i3_ring *r = formed(6, 7, NULL);
+    struct i3_ring *r = i3_ring_formed(NULL, 6, 7, NULL);
     struct endpoint alice = i3_ring_client(0), bob = i3_ring_client(1);
-    struct i3_trigger end = drawn(r, &bob), chain = chained(r, &bob, &end);
+    struct i3_trigger end = i3_ring_drawn(r, &bob), chain = chained(r, &bob, &end);
     assert_true(i3_ring_insert(r, &bob, 1, &chain));
     struct i3_server *first = r->server[i3_ring_owner(r, &chain.id)].server;
     for (unsigned i = 0; i < 4 && i3_server_has(first, r->now, &chain.id); i++)
@@ -150,7 +126,7 @@ static void insert_many(struct i3_ring *r, struct i3_trigger *t, unsigned count)
 {
     struct endpoint bob = i3_ring_client(1);
     for (unsigned k = 0; k < count; k++) {
-        t[k] = drawn(r, &bob);
+        t[k] = i3_ring_drawn(r, &bob);
         assert_true(i3_ring_insert(r, &bob, 0, &t[k]));
     }
 }
@@ -159,7 +135,7 @@ static void insert_many(struct i3_ring *r, struct i3_trigger *t, unsigned count)
 static void a_server_dies(void **state)
 {
     static struct i3_trigger t[60];
-    struct i3_ring *r = formed(8, 8, secret);
+    struct i3_ring *r = i3_ring_formed(NULL, 8, 8, secret);
     insert_many(r, t, 60);
     assert_int_equal(lost_after(r, t, 60), 0);
     i3_ring_kill(r, 3);
@@ -170,7 +146,7 @@ static void a_server_dies(void **state)
 
     /* Without one its clients' next refresh brings them back. */
     struct endpoint bob = i3_ring_client(1);
-    r = formed(8, 8, NULL);
+    r = i3_ring_formed(NULL, 8, 8, NULL);
     insert_many(r, t, 60);
     i3_ring_kill(r, 3);
     i3_ring_run(r, 6 * SECOND);
@@ -216,10 +192,10 @@ static bool all_are_limited(const struct i3_ring *r)
 
 static void limits_follow(void **state)
 {
-    struct i3_ring *r = formed(3, 12, secret);
+    struct i3_ring *r = i3_ring_formed(NULL, 3, 12, secret);
     struct endpoint bob = i3_ring_client(1);
     for (unsigned k = 0; k < 30; k++) {
-        struct i3_trigger t = drawn(r, &bob);
+        struct i3_trigger t = i3_ring_drawn(r, &bob);
         t.flags |= I3_TRIGGER_LIMITED;
         t.limit = (struct i3_bucket){.depth = 10, .rate = 10};
         assert_true(i3_ring_insert(r, &bob, 0, &t));
@@ -238,10 +214,10 @@ static void many_triggers_follow(void **state)
 {
     enum { MANY = 900 };
     static struct i3_trigger t[MANY];
-    struct i3_ring *r = formed(2, 14, secret);
+    struct i3_ring *r = i3_ring_formed(NULL, 2, 14, secret);
     struct endpoint bob = i3_ring_client(1);
     for (unsigned k = 0; k < MANY; k++) {
-        t[k] = drawn(r, &bob);
+        t[k] = i3_ring_drawn(r, &bob);
         struct i3_packet insert = {
             .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t[k].id, .option_count = 2};
         insert.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&bob)};
@@ -267,7 +243,7 @@ static void many_triggers_follow(void **state)
 static void servers_come(void **state)
 {
     static struct i3_trigger t[60];
-    struct i3_ring *r = formed(3, 9, secret);
+    struct i3_ring *r = i3_ring_formed(NULL, 3, 9, secret);
     struct endpoint bob = i3_ring_client(1);
     uint64_t handed = 0;
     insert_many(r, t, 60);
@@ -282,7 +258,7 @@ static void servers_come(void **state)
     i3_ring_free(r);
 
     /* Without a secret the new one asks the client, once for each. */
-    r = formed(3, 10, NULL);
+    r = i3_ring_formed(NULL, 3, 10, NULL);
     insert_many(r, t, 60);
     answer_challenges(r, &bob);
     i3_ring_add(r);
@@ -299,7 +275,7 @@ static void servers_come(void **state)
 static void those_who_came_have_copies(void **state)
 {
     static struct i3_trigger t[60];
-    struct i3_ring *r = formed(3, 11, secret);
+    struct i3_ring *r = i3_ring_formed(NULL, 3, 11, secret);
     insert_many(r, t, 60);
     for (unsigned i = 0; i < 3; i++) {
         i3_ring_add(r);
@@ -318,7 +294,7 @@ static void one_dies_while_another_comes(void **state)
 {
     static struct i3_trigger t[60];
     for (uint64_t seed = 20; seed < 26; seed++) {
-        struct i3_ring *r = formed(5, seed, secret);
+        struct i3_ring *r = i3_ring_formed(NULL, 5, seed, secret);
         insert_many(r, t, 60);
         for (unsigned i = 1; i <= 4; i++) {
             i3_ring_kill(r, i); /* the first one is the seed */
@@ -332,10 +308,10 @@ static void one_dies_while_another_comes(void **state)
 
 static void behind_a_nat(void **state)
 {
-    struct i3_ring *r = formed(5, 10, NULL);
+    struct i3_ring *r = i3_ring_formed(NULL, 5, 10, NULL);
     struct endpoint private = {.ip = {4, {192, 168, 0, 7}}, .port = 7777}, real = i3_ring_client(3),
                     alice = i3_ring_client(0);
-    struct i3_trigger t = drawn(r, &private);
+    struct i3_trigger t = i3_ring_drawn(r, &private);
     unsigned owner = i3_ring_owner(r, &t.id), first = (owner + 1) % 5;
     struct i3_packet p = {
         .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = &t.id, .option_count = 2};

@@ -21,7 +21,6 @@ struct lab {
 
 static void lab_begin(struct lab *l, uint64_t seed, const uint8_t *with, enum i3_ring_speech speech)
 {
-    struct i3_hash *h = i3_hash_new();
     struct i3_ring *r = l->ring = i3_ring_new(seed, with);
     l->bob = i3_ring_client(1);
     l->victim = i3_ring_client(2);
@@ -29,16 +28,9 @@ static void lab_begin(struct lab *l, uint64_t seed, const uint8_t *with, enum i3
     for (unsigned i = 0; i < 2; i++)
         i3_ring_add_speaking(r, speech);
     i3_ring_run(r, 20 * SECOND);
-    l->end = l->chain = (struct i3_trigger){.prefix = 256, .target = i3_address_of(&l->bob)};
-    do
-        i3_id_draw(h, &r->net.random.entropy, NULL, &l->end.id, l->end.key);
-    while (i3_ring_owner(r, &l->end.id) != 1);
-    do {
-        i3_id_draw(h, &r->net.random.entropy, NULL, &l->chain.id, l->chain.key);
-        i3_hash_id(h, I3_LEFT, &l->end.id, i3_id_key(&l->chain.id));
-    } while (i3_ring_owner(r, &l->chain.id) != 0);
-    l->chain.target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = &l->end.id};
-    i3_hash_free(h);
+    l->end = i3_ring_drawn_at(r, 1, &l->bob);
+    l->chain = i3_ring_drawn_at(r, 0, &l->bob);
+    i3_ring_lead_to(&l->chain, &l->end.id); /* whose it is its first bytes decide, which stay */
     assert_true(i3_ring_insert(r, &l->bob, 0, &l->end));
     assert_true(i3_ring_insert(r, &l->bob, 0, &l->chain));
 }

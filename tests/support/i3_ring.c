@@ -17,6 +17,18 @@ struct i3_ring *i3_ring_new(uint64_t seed, const uint8_t *secret)
     return r;
 }
 
+struct i3_ring *i3_ring_formed(const enum i3_ring_speech *speech, unsigned servers, uint64_t seed,
+                               const uint8_t *secret)
+{
+    struct i3_ring *r = i3_ring_new(seed, secret);
+    for (unsigned i = 0; i < servers; i++) {
+        i3_ring_add_speaking(r, speech ? speech[i] : I3_RING_V4);
+        i3_ring_run(r, 500 * MILLISECOND);
+    }
+    i3_ring_run(r, 20 * SECOND);
+    return r;
+}
+
 void i3_ring_free(struct i3_ring *r)
 {
     for (unsigned i = 0; i < r->servers; i++)
@@ -213,6 +225,33 @@ unsigned i3_ring_owner(const struct i3_ring *r, const struct i3_id *id)
         owner = i;
     }
     return owner;
+}
+
+struct i3_trigger i3_ring_drawn(struct i3_ring *r, const struct endpoint *target)
+{
+    struct i3_hash *h = i3_hash_new();
+    struct i3_trigger t = {.prefix = I3_BITS, .target = i3_address_of(target)};
+    i3_id_draw(h, &r->net.random.entropy, NULL, &t.id, t.key);
+    i3_hash_free(h);
+    return t;
+}
+
+struct i3_trigger i3_ring_drawn_at(struct i3_ring *r, unsigned server,
+                                   const struct endpoint *target)
+{
+    struct i3_trigger t;
+    do
+        t = i3_ring_drawn(r, target);
+    while (i3_ring_owner(r, &t.id) != server);
+    return t;
+}
+
+void i3_ring_lead_to(struct i3_trigger *t, const struct i3_id *to)
+{
+    struct i3_hash *h = i3_hash_new();
+    i3_hash_id(h, I3_LEFT, to, i3_id_key(&t->id));
+    i3_hash_free(h);
+    t->target = (struct i3_address){.type = I3_TO_STACK, .depth = 1, .stack = to};
 }
 
 /* The server's address that the client speaks. */

@@ -33,6 +33,9 @@ struct i3_ring {
 };
 
 struct i3_ring *i3_ring_new(uint64_t seed, const uint8_t *secret);
+/* A ring of so many servers that knows itself; `speech` of each, or NULL: IPv4. */
+struct i3_ring *i3_ring_formed(const enum i3_ring_speech *speech, unsigned servers, uint64_t seed,
+                               const uint8_t *secret);
 void i3_ring_free(struct i3_ring *r);
 /* One more server; its seed is the first one.  Its address is 10.1.0.n, n from 1. */
 struct i3_server *i3_ring_add(struct i3_ring *r);
@@ -49,6 +52,14 @@ void i3_ring_send_packet(struct i3_ring *r, const struct endpoint *from, const s
 struct tiny_datagram *i3_ring_take(struct i3_ring *r, const struct endpoint *to);
 /* The index of the server that is responsible, by what all servers say; I3_RING_SERVERS: none, or more than one. */
 unsigned i3_ring_owner(const struct i3_ring *r, const struct i3_id *id);
+
+/* A trigger from an identifier that is drawn to an address, not inserted yet; the same of one that a server is responsible
+ * for. */
+struct i3_trigger i3_ring_drawn(struct i3_ring *r, const struct endpoint *target);
+struct i3_trigger i3_ring_drawn_at(struct i3_ring *r, unsigned server,
+                                   const struct endpoint *target);
+/* Makes the trigger lead to `to`, which it keeps a pointer to; its identifier is tied by the left constraint. */
+void i3_ring_lead_to(struct i3_trigger *t, const struct i3_id *to);
 
 /* What a client of 2005 does: INSERT, answer to the CHALLENGE, ACK.  False when it does not succeed within 5 virtual
  * seconds.  *t has the right nonce then. */
