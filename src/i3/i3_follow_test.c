@@ -81,6 +81,7 @@ static void ends(void **state)
     }
     assert_true(c->refreshed - refreshed > 40 * MANY);
     assert_true(c->copied > copied);
+    assert_true(c->copied - copied <= c->refreshed - refreshed + MANY);
     i3_ring_free(r);
 }
 
