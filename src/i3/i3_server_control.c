@@ -184,6 +184,16 @@ static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
     return i3_table_find(s->table, seen) != NULL;
 }
 
+/* The owner's nonce, said by another SENDER: the owner moved.  He could remove the trigger and insert it anew, which would
+ * cost him what is sent to it meanwhile; so what he is given at his new place is the owner's at once. */
+static void follow_owner(struct i3_server *s, const struct i3_trigger *t,
+                         const uint8_t nonce[I3_NONCE])
+{
+    const struct i3_kept *kept = i3_table_find(s->table, t);
+    if (kept && crypto_equal(i3_table_owner(kept), t->nonce, I3_NONCE))
+        i3_table_give(kept, nonce);
+}
+
 static void insert_chain(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
 {
     struct i3_trigger shown = *t;
@@ -194,6 +204,7 @@ static void insert_chain(struct i3_server *s, struct passage *p, const struct i3
         return;
     }
     i3_chain_nonce(s, t, &p->reply, shown.nonce);
+    follow_owner(s, t, shown.nonce);
     answer(s, p, I3_CHALLENGE, &shown);
 }
 

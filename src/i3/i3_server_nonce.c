@@ -11,7 +11,8 @@
  * A trigger to identifiers (a chain) has no target that could want it, so it belongs to who inserted it first, as long as
  * he refreshes it.  Its nonce is in two halves: a hash of SENDER, and one of the trigger and the first half.  REMOVE has no
  * SENDER, and needs none: it must show the owner's nonce, which was sent to the owner only.  All servers of a ring with a
- * secret can tell whether it is one, so copies and what is handed over keep their owner.
+ * secret can tell whether it is one, so copies and what is handed over keep their owner.  An owner who moved shows it with
+ * another SENDER: what he is given there is the owner's then.
  *
  * Of a trigger that breaks the constraint there is one that is good for nothing but being told so. */
 #include <string.h>

@@ -448,6 +448,11 @@ const uint8_t *i3_table_owner(const struct i3_kept *kept)
     return chain_of(kept)->owner;
 }
 
+void i3_table_give(const struct i3_kept *kept, const uint8_t owner[I3_NONCE])
+{
+    memcpy(chain_of(kept)->owner, owner, I3_NONCE);
+}
+
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept)
 {
     return kept->limit ? &kept->limit->bucket : NULL;

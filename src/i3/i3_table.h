@@ -57,6 +57,8 @@ const struct i3_kept *i3_table_match(struct i3_table *t, instant now, const stru
 /* Of a trigger to identifiers: the nonce of who inserted it first, or of the first who did so again after that one had not
  * for the lifetime of a trigger. */
 const uint8_t *i3_table_owner(const struct i3_kept *kept);
+/* It is this nonce from now on. */
+void i3_table_give(const struct i3_kept *kept, const uint8_t owner[I3_NONCE]);
 /* What it lets through; NULL: everything. */
 const struct i3_bucket *i3_table_limit(const struct i3_kept *kept);
 /* May `size` bytes go through it now? */

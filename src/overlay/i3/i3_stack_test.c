@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "i3/i3_server.h"
 #include "overlay/i3/i3_fixture.h"
 
 static struct lab *lab;
@@ -86,6 +87,41 @@ static void both_wish(void **state)
     assert_int_equal(ten(alpha, beta), 10);
     assert_true(one->passed >= first + 10 && two->passed >= second + 10);
     lab_free(lab);
+}
+
+static unsigned chains(void)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < lab->servers; i++)
+        sum += (unsigned)i3_server_gauges(lab->server[i].server).chains;
+    return sum;
+}
+
+/* beta, behind a filter, moves: the trigger that leads to the filter belongs to it as before, so it goes with the tunnel,
+ * whether beta has inserted it again at its new address or not. */
+static void who_is_behind_a_filter_moves(void **state)
+{
+    for (unsigned seconds = 1; seconds < 60; seconds += 22) {
+        start(2, seconds);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "middlebox", "one", NULL);
+        met();
+        for (unsigned i = 0; i < 3; i++) {
+            char address[32];
+            snprintf(address, sizeof address, "10.9.9.%u:7400", i + 1);
+            lab_move(beta, address);
+            lab_run(lab, seconds * SECOND);
+            unsigned passed = one->passed;
+            lab_run(lab, 5 * SECOND);
+            assert_int_equal(ten(alpha, beta) + ten(beta, alpha), 20);
+            assert_true(one->passed >= passed + 10);
+        }
+        assert_int_equal(chains(), 1);
+        beta->overlay->class->tunnel_close(beta->overlay, lab->now, 0);
+        lab_run(lab, SECOND);
+        assert_int_equal(chains(), 0);
+        lab_free(lab);
+    }
 }
 
 /* Only what goes to beta: the option of a member instead of the instance's. */
@@ -363,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_pass_by_the_senders_wish),
         cmocka_unit_test(both_wish),
+        cmocka_unit_test(who_is_behind_a_filter_moves),
         cmocka_unit_test(for_one_member),
         cmocka_unit_test(nothing_goes_past),
         cmocka_unit_test(who_is_missing_is_named),
