@@ -44,6 +44,15 @@ static void tell_again(struct i3 *m, instant now, struct i3_tunnel *t)
     i3_wake(m, t->due);
 }
 
+static void drop_own(struct i3 *m, struct i3_tunnel *t)
+{
+    if (t->own)
+        i3_binding_remove(&m->client, t->own);
+    if (t->inner)
+        i3_binding_remove(&m->client, t->inner);
+    t->own = t->inner = NULL;
+}
+
 /* Behind a middlebox the private identifier leads to it, and from there to one that only it sees. */
 static void draw_behind_middlebox(struct i3 *m, instant now, struct i3_tunnel *t)
 {
@@ -54,6 +63,8 @@ static void draw_behind_middlebox(struct i3 *m, instant now, struct i3_tunnel *t
     i3_client_draw(&m->client, &id, key);
     i3_hash_id(m->client.hash, I3_LEFT, &stack[0], i3_id_key(&id));
     t->own = i3_binding_add(&m->client, now, &id, NULL, I3_PREFIX_EXACT, stack, 2);
+    if (!t->own || !t->inner)
+        drop_own(m, t); /* one is no use without the other */
 }
 
 void i3_exchange_begin(struct i3 *m, instant now, struct i3_tunnel *t)
@@ -78,13 +89,9 @@ static bool is_lost(const struct i3 *m, instant now, const struct i3_binding *b)
     return b && b->acknowledged && i3_client_distrusts(&m->client, now, &b->at);
 }
 
-static void redraw(struct i3 *m, instant now, struct i3_tunnel *t)
+void i3_exchange_redraw(struct i3 *m, instant now, struct i3_tunnel *t)
 {
-    t->redrawn++;
-    i3_binding_remove(&m->client, t->own);
-    if (t->inner)
-        i3_binding_remove(&m->client, t->inner);
-    t->own = t->inner = NULL;
+    drop_own(m, t);
     i3_exchange_begin(m, now, t);
 }
 
@@ -92,7 +99,8 @@ void i3_exchange_held(struct i3 *m, instant now, struct i3_tunnel *t)
 {
     bool lost = is_lost(m, now, t->own) || is_lost(m, now, t->inner);
     if (lost && t->redrawn < I3_REDRAWS) {
-        redraw(m, now, t);
+        t->redrawn++;
+        i3_exchange_redraw(m, now, t);
         return;
     }
     if (!lost)

@@ -163,6 +163,22 @@ static void module_leave(struct overlay *o, instant now)
     i3_binding_retract(&m->client, b);
 }
 
+static void tunnels_reload(struct i3 *m, instant now, bool another_middlebox)
+{
+    for (struct i3_tunnel *t = m->tunnels; t; t = t->hh.next) {
+        i3_tunnel_rename(m, now, t, 0);
+        if (t->state != I3_TUNNEL_UP)
+            continue;
+        i3_shortcut_end(m, now, t, t->linked);
+        if (!(t->says & I3_SAY_UP))
+            i3_tunnel_say(m, t, I3_SAY_RECIPE);
+        if (t->linked && another_middlebox)
+            i3_exchange_redraw(m, now, t);
+        else if (t->linked)
+            i3_exchange_begin(m, now, t);
+    }
+}
+
 static int module_reload(struct overlay *o, instant now, const struct overlay_settings *old,
                          const char **ret_reason)
 {
@@ -170,6 +186,8 @@ static int module_reload(struct overlay *o, instant now, const struct overlay_se
     struct i3_seed seed[I3_SEEDS_MAX];
     unsigned count;
     const char *servers = i3_option(&o->settings, "servers");
+    bool had_middlebox = m->has_middlebox;
+    struct i3_id middlebox = m->middlebox;
     if (!i3_seeds_parse(servers ? servers : "", seed, &count, ret_reason))
         return -EINVAL;
     bool renamed =
@@ -184,16 +202,8 @@ static int module_reload(struct overlay *o, instant now, const struct overlay_se
     m->peel_said = false;
     i3_names_remove(m);
     i3_names_insert(m, now);
-    for (struct i3_tunnel *t = m->tunnels; t; t = t->hh.next) {
-        i3_tunnel_rename(m, now, t, 0);
-        if (t->state != I3_TUNNEL_UP)
-            continue;
-        i3_shortcut_end(m, now, t, t->linked);
-        if (!(t->says & I3_SAY_UP))
-            i3_tunnel_say(m, t, I3_SAY_RECIPE);
-        if (t->linked)
-            i3_exchange_begin(m, now, t);
-    }
+    tunnels_reload(m, now,
+                   had_middlebox != m->has_middlebox || !i3_id_equal(&middlebox, &m->middlebox));
     i3_samples_begin(&m->client, now);
     take_events(m, now);
     return 0;

@@ -231,6 +231,8 @@ void i3_link_message(struct overlay *o, instant now, uint32_t tunnel, const stru
                      const uint8_t *bytes, size_t size);
 /* The tunnel's private identifier is told (again), as soon as its trigger stands. */
 void i3_exchange_begin(struct i3 *m, instant now, struct i3_tunnel *t);
+/* The same with another identifier; the one that there is goes. */
+void i3_exchange_redraw(struct i3 *m, instant now, struct i3_tunnel *t);
 /* One of our triggers was acknowledged. */
 void i3_exchange_held(struct i3 *m, instant now, struct i3_tunnel *t);
 instant i3_exchange_advance(struct i3 *m, instant now, struct i3_tunnel *t);

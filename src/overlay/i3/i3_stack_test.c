@@ -238,27 +238,61 @@ static void a_liar_does_not_make_it_missing(void **state)
     }
 }
 
-/* Hosts to be passed come with a reload, and go with one: the link stands. */
-static void while_it_runs(void **state)
+/* The link stands while an option of one end comes with a reload, and goes with one: what alpha sends passes the first
+ * filter meanwhile. */
+static void comes_and_goes(struct lab_host *who, const char *option)
 {
-    start(2, 4);
-    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", "allow", NULL);
-    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "allow", NULL);
-    lab_run(lab, SECOND);
-    lab_open(alpha, "beta");
-    lab_run(lab, 20 * SECOND);
-    assert_int_equal(lab_tunnel(alpha, 0)->way, I3_WAY_SHORTCUT);
     for (unsigned on = 1; on < 2; on--) {
         const char *reason = NULL;
-        struct overlay_settings old = alpha->overlay->settings;
-        alpha->option[alpha->options] = (struct overlay_option){"through", "one"};
-        alpha->overlay->settings.option_count = alpha->options + on;
-        assert_int_equal(alpha->overlay->class->reload(alpha->overlay, lab->now, &old, &reason), 0);
+        struct overlay_settings old = who->overlay->settings;
+        who->option[who->options] = (struct overlay_option){option, "one"};
+        who->overlay->settings.option_count = who->options + on;
+        assert_int_equal(who->overlay->class->reload(who->overlay, lab->now, &old, &reason), 0);
         lab_run(lab, 20 * SECOND);
         unsigned passed = one->passed;
         assert_int_equal(ten(alpha, beta), 10);
         assert_int_equal(one->passed - passed >= 10, on);
         assert_int_equal(lab_tunnel(alpha, 0)->way == I3_WAY_SHORTCUT, !on);
+    }
+}
+
+static void while_it_runs(void **state)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        start(2, 4);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "shortcut", "allow", NULL);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "allow", NULL);
+        lab_run(lab, SECOND);
+        lab_open(alpha, "beta");
+        lab_run(lab, 20 * SECOND);
+        assert_int_equal(lab_tunnel(alpha, 0)->way, I3_WAY_SHORTCUT);
+        comes_and_goes(k ? beta : alpha, k ? "middlebox" : "through");
+        lab_free(lab);
+    }
+}
+
+/* There is room for one of the two triggers that a tunnel behind a middlebox has: it has none then. */
+static void both_triggers_or_none(void **state)
+{
+    start(1, 1);
+    alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "middlebox", "one", NULL);
+    met();
+    struct i3 *m = i3_of(beta->overlay);
+    struct i3_tunnel *t = lab_tunnel(beta, 0);
+    i3_binding_remove(&m->client, t->own);
+    t->own = NULL;
+    while (m->client.binding_count < I3_BINDINGS_MAX) {
+        struct i3_id id;
+        uint8_t key[I3_KEY];
+        i3_client_draw(&m->client, &id, key);
+        assert_non_null(i3_binding_add(&m->client, lab->now, &id, key, 256, NULL, 0));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        i3_exchange_redraw(m, lab->now, t);
+        assert_null(t->own);
+        assert_null(t->inner);
+        assert_int_equal(m->client.binding_count, I3_BINDINGS_MAX - 1);
     }
     lab_free(lab);
 }
@@ -406,6 +440,7 @@ int main(void)
         cmocka_unit_test(who_is_silent_is_not_missing),
         cmocka_unit_test(a_liar_does_not_make_it_missing),
         cmocka_unit_test(while_it_runs),
+        cmocka_unit_test(both_triggers_or_none),
         cmocka_unit_test(on_a_bad_network),
         cmocka_unit_test(neither_ourselves_nor_the_other_end),
         cmocka_unit_test(as_many_as_may_be),
