@@ -236,7 +236,7 @@ static void held(struct i3_client *c, instant now, struct i3_binding *b)
 static void distrust_both(struct i3_client *c, instant now, const struct i3_answerer *by)
 {
     i3_client_distrust(c, now, &by->from);
-    if (!endpoint_equal(&by->from, &by->responsible))
+    if (by->responsible.ip.family && !endpoint_equal(&by->from, &by->responsible))
         i3_client_distrust(c, now, &by->responsible);
 }
 

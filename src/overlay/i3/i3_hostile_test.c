@@ -322,6 +322,26 @@ static void strange_checks(void **state)
     lab_free(lab);
 }
 
+/* Somebody at an IPv6 address, who never said hello, refuses our name's trigger: he is no server, and stands for none. */
+static void refused_by_nobody(void **state)
+{
+    uint8_t bytes[256];
+    lab = lab_new(1, 1);
+    beta = lab_host_add(lab, "beta", "10.0.0.2:7400", NULL);
+    lab->server[0].dead = true;
+    lab_run(lab, SECOND);
+    const struct i3_client *c = &i3_of(beta->overlay)->client;
+    const struct i3_binding *b = i3_of(beta->overlay)->name[0];
+    assert_int_equal(b->state, I3_BINDING_INSERTING);
+    struct i3_packet p = {.flags = I3_OPTIONS, .option_count = 1};
+    p.option[0] = (struct i3_option){.type = I3_CONSTRAINT_FAILED, .trigger = b->trigger};
+    lab_forge(beta, "[2001:db8::66]:5610", bytes, i3_packet_write(&p, bytes, sizeof bytes));
+    assert_int_equal(lab_counter(beta, I3_COUNT_CONSTRAINT), 1);
+    assert_false(i3_client_distrusts(c, lab->now, &(struct endpoint){.port = 0}));
+    assert_int_equal(lab_counter(beta, I3_COUNT_DISTRUSTED), 1);
+    lab_free(lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +350,7 @@ int main(void)
         cmocka_unit_test(distrust_ends),     cmocka_unit_test(a_ring_of_its_own),
         cmocka_unit_test(loss_is_no_lie),    cmocka_unit_test(alone_with_a_liar),
         cmocka_unit_test(lies_are_counted),  cmocka_unit_test(strange_checks),
+        cmocka_unit_test(refused_by_nobody),
     };
     return cmocka_run_group_tests_name("overlay_i3_hostile", tests, NULL, NULL);
 }
