@@ -343,6 +343,7 @@ static enum i3_kept_result put_again(struct i3_table *t, instant now, struct pie
             return I3_KEPT_NOT_CLIENT;
         count_for(t, p, client);
         p->kept.proven = true;
+        p->kept.prefix = trigger->prefix;
         t->unproven--;
     }
     set_limit(t, p, now, trigger);

@@ -44,9 +44,8 @@ void i3_table_free(struct i3_table *t); /* accepts NULL */
 
 /* `client`: whose count it goes on, none when NULL; `proven` as in struct i3_kept.  Of triggers whose target has shown
  * nothing an identifier has one at most: who binds other people's addresses gains no copies by it.  They are counted apart
- * for each client, and are a quarter of all at most.  A trigger that is there becomes as this one is: it lives longer, its
- * limit is the new one's (or none), and it is this client's once it is proven; but a proven one stays as it is unless this is
- * proven too. */
+ * for each client, and are a quarter of all at most.  A trigger that is there lives longer and gets the new one's limit
+ * (or none), but a proven one only when this is proven too; what becomes proven gets its prefix as well, and is this client's. */
 enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i3_trigger *trigger,
                                  const struct ip_address *client, bool proven);
 /* The trigger with this id and target, or NULL. */

@@ -87,6 +87,14 @@ static void targets_that_showed_nothing(void **state)
     assert_int_equal(i3_table_put(t, 0, &a, NULL, false), I3_KEPT_NOT_TARGET);
     assert_int_equal(i3_table_put(t, 0, &a, NULL, true), I3_KEPT_NEW);
     assert_true(i3_table_find(t, &a)->proven);
+    /* Nor does it help to be first: the target itself says how it wants to be found. */
+    a.target.at.port = 1;
+    a.prefix = 192;
+    assert_int_equal(i3_table_put(t, 0, &a, NULL, true), I3_KEPT_AGAIN);
+    assert_int_equal(i3_table_find(t, &a)->prefix, 192);
+    a.prefix = 256;
+    assert_int_equal(i3_table_put(t, 0, &a, NULL, false), I3_KEPT_AGAIN);
+    assert_int_equal(i3_table_find(t, &a)->prefix, 192);
     i3_table_free(t);
 }
 
