@@ -26,7 +26,8 @@ struct linux_link {
 };
 int linux_link_set(struct linux_rtnl *n, const struct linux_link *link);
 
-/* -EACCES, -EOPNOTSUPP or -EAFNOSUPPORT for an IPv6 address where IPv6 is switched off. */
+/* Packets to the address are taken from then on; an IPv6 one is waited for, some seconds at most.  The link has to be up.
+ * -EACCES, -EOPNOTSUPP or -EAFNOSUPPORT for an IPv6 address where IPv6 is switched off. */
 int linux_address_add(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address);
 int linux_address_delete(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address);
 

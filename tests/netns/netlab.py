@@ -346,6 +346,10 @@ class Machine:
         lines = [f"link set {interface} mtu {mtu} up"]
         lines += [f"addr add {a} dev {interface}{' nodad' if ':' in a else ''}" for a in addresses]
         self.run(["ip", "-batch", "-"], check=True, input="\n".join(lines) + "\n")
+        # The kernel gets to a new IPv6 address when it has time, and answers nobody there until then.
+        for address in (a.split("/")[0] for a in addresses if ":" in a):
+            wait_until(lambda: self.run(["ip", "route", "get", address]).stdout.startswith("local "), 30,
+                       f"{address} to be one of {self.name}")
         if not offloads:
             self.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"], check=True)
 
