@@ -132,6 +132,8 @@ void i3_binding_remove(struct i3_client *c, struct i3_binding *b)
     i3_binding_retract(c, b);
     if (c->checked == b)
         c->checked = NULL;
+    if (c->stand_in == b)
+        c->stand_in = NULL;
     DL_DELETE(c->bindings, b);
     c->binding_count--;
     free(b);

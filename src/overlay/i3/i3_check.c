@@ -14,7 +14,9 @@
  *     and somebody says there is no trigger
  *   routed failed while the holder delivers    who was to lead there is distrusted
  *
- * What goes to a trigger with a limit may be lost because somebody floods it, so nobody is distrusted for that.
+ * What goes to a trigger with a limit may be lost because somebody floods it, so nobody is distrusted for that.  When the
+ * name's has one, a trigger without a limit stands in for it: its identifier begins like the name's, so the same server is
+ * responsible for both, and nobody but servers sees it, so nobody floods it.
  *
  * Whom we distrust is used only when there is nobody else, and what he told us is asked again elsewhere.  That ends with the
  * first packet that comes back through him, or after a minute without a check.
@@ -131,19 +133,25 @@ static void transmit(struct i3_client *c, instant now)
     i3_client_wake(c, c->check_due);
 }
 
+static const struct i3_binding *subject(const struct i3_client *c)
+{
+    const struct i3_binding *b = c->stand_in;
+    return b && c->checked->limited && b->acknowledged && b->at.ip.family ? b : c->checked;
+}
+
 static void begin(struct i3_client *c, instant now)
 {
-    const struct i3_binding *b;
+    const struct i3_binding *b, *checked = subject(c);
     c->check_begun = now;
     c->check_tries = c->denials = 0;
-    add(c, &c->checked->at, c->checked);
+    add(c, &checked->at, checked);
     DL_FOREACH(c->bindings, b)
     if (b->state == I3_BINDING_HELD && b->trigger.target.type != I3_TO_STACK)
         add(c, &b->at, b);
     for (unsigned i = 0; i < c->seed_count; i++)
         if (c->self[c->seed[i].at.ip.family == 6]
                 .at.ip.family) /* else nobody answers in that family */
-            add(c, &c->seed[i].at, c->checked);
+            add(c, &c->seed[i].at, checked);
     transmit(c, now);
 }
 

@@ -227,7 +227,8 @@ struct i3_client {
     struct i3_owner *owners;
     struct i3_binding *bindings;
     unsigned binding_count;
-    struct i3_binding *checked; /* the trigger that checks go to through all seeds, or NULL */
+    struct i3_binding *checked;  /* the trigger that checks go to through all seeds, or NULL */
+    struct i3_binding *stand_in; /* the one that they go to while that one has a limit, or NULL */
     struct i3_check check[I3_CHECKS_MAX];
     unsigned checks, check_tries, denials; /* of the round; NOT_PRESENT for the checked trigger */
     instant check_due, check_begun;

@@ -213,18 +213,47 @@ static void distrust_ends(void **state)
     lab_free(lab);
 }
 
-/* A server that does all that it says, for itself alone: what it keeps nobody finds.  Two others say so. */
+/* A server that does all that it says, for itself alone: what it keeps nobody finds.  Two others say so.  Or it does not
+ * even deliver.  A limit on the name's trigger, which it knows, makes no difference. */
 static void a_ring_of_its_own(void **state)
 {
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        lab = lab_new(3, seed);
+    for (unsigned i = 0; i < 4 * SEEDS; i++) {
+        lab = lab_new(3, 1 + i % SEEDS);
         struct lab_server *hermit = lab_hermit_add(lab, "192.0.2.66:5610");
-        two_hosts();
+        hermit->lies = i / SEEDS & 1 ? LAB_LIE_KEEP : 0;
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
+        beta =
+            lab_host_add(lab, "beta", "10.0.0.2:7400", i / SEEDS & 2 ? "limit" : NULL, "100", NULL);
         begin_at(beta, hermit);
         lab_run(lab, 6 * SECOND);
-        assert_true(distrusts(beta, hermit) && distrusts(alpha, hermit));
+        if (!distrusts(beta, hermit) || !distrusts(alpha, hermit))
+            fail_msg("world %u", i);
         open_until(5 * SECOND);
         assert_true(private_both(NULL));
+        lab_free(lab);
+    }
+}
+
+static bool is_limited_by(const struct lab_host *h, const struct lab_server *s)
+{
+    const struct i3_binding *b = i3_of(h->overlay)->name[0];
+    return b->limited && endpoint_equal(&b->at, &s->at);
+}
+
+/* The server that keeps beta's name with its limit goes on to say so, and delivers nothing any more. */
+static void a_limit_hides_no_lie(void **state)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        lab = lab_new(4, seed);
+        beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "limit", "100", NULL);
+        lab_run(lab, 10 * SECOND);
+        struct lab_server *liar = lab->server;
+        while (!is_limited_by(beta, liar))
+            liar++;
+        assert_false(distrusts(beta, liar));
+        liar->lies = LAB_LIE_KEEP;
+        lab_run(lab, 25 * SECOND);
+        assert_true(distrusts(beta, liar));
         lab_free(lab);
     }
 }
@@ -345,12 +374,12 @@ static void refused_by_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_of_three_lies), cmocka_unit_test(it_begins_to_lie),
-        cmocka_unit_test(it_lies_to_some),   cmocka_unit_test(a_member_of_the_ring_lies),
-        cmocka_unit_test(distrust_ends),     cmocka_unit_test(a_ring_of_its_own),
-        cmocka_unit_test(loss_is_no_lie),    cmocka_unit_test(alone_with_a_liar),
-        cmocka_unit_test(lies_are_counted),  cmocka_unit_test(strange_checks),
-        cmocka_unit_test(refused_by_nobody),
+        cmocka_unit_test(one_of_three_lies),    cmocka_unit_test(it_begins_to_lie),
+        cmocka_unit_test(it_lies_to_some),      cmocka_unit_test(a_member_of_the_ring_lies),
+        cmocka_unit_test(distrust_ends),        cmocka_unit_test(a_ring_of_its_own),
+        cmocka_unit_test(a_limit_hides_no_lie), cmocka_unit_test(loss_is_no_lie),
+        cmocka_unit_test(alone_with_a_liar),    cmocka_unit_test(lies_are_counted),
+        cmocka_unit_test(strange_checks),       cmocka_unit_test(refused_by_nobody),
     };
     return cmocka_run_group_tests_name("overlay_i3_hostile", tests, NULL, NULL);
 }

@@ -78,6 +78,16 @@ unsigned i3_through_ids(struct i3 *m, const char *host, struct i3_id ret[I3_THRO
     return count;
 }
 
+/* Beside the name's trigger, where packets of ours to ourselves are not lost when the name is flooded. */
+static void insert_stand_in(struct i3 *m, instant now)
+{
+    struct i3_client *c = &m->client;
+    struct i3_id id;
+    uint8_t key[I3_KEY];
+    i3_id_draw(c->hash, c->entropy, m->name[0]->trigger.id.bytes, &id, key);
+    c->stand_in = i3_binding_add(c, now, &id, key, I3_PREFIX_NAME, NULL, 0);
+}
+
 /* Several hosts of one name differ in the end of their identifiers; those that match as long as the others are told
  * apart by chance. */
 void i3_names_insert(struct i3 *m, instant now)
@@ -94,10 +104,14 @@ void i3_names_insert(struct i3 *m, instant now)
             m->name[i]->limit = m->limit;
     }
     m->client.checked = m->name[0];
+    if (m->limit && m->name[0])
+        insert_stand_in(m, now);
 }
 
 void i3_names_remove(struct i3 *m)
 {
+    if (m->client.stand_in)
+        i3_binding_remove(&m->client, m->client.stand_in);
     for (unsigned i = 0; i < I3_NAMES; i++) {
         if (m->name[i])
             i3_binding_remove(&m->client, m->name[i]);
