@@ -13,12 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/check.h"
 
-#define BUFFER_SIZE  32768 /* the largest piece in which the kernel hands out a listing */
-#define LOCAL_PAUSES 10000 /* milliseconds that a new address gets to be taken in        */
+#define BUFFER_SIZE 32768 /* the largest piece in which the kernel hands out a listing */
 
 struct linux_rtnl {
     struct mnl_socket *socket;
@@ -186,47 +184,21 @@ static int address_change(struct linux_rtnl *n, uint16_t type, uint16_t flags, u
     return message_ask(n, h);
 }
 
-/* Would the kernel take a packet to this address for itself? */
-static bool is_local(struct linux_rtnl *n, const struct ip_address *ip)
-{
-    struct nlmsghdr *h = message_start(n, RTM_GETROUTE, 0);
-    struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
-    m->rtm_family = (uint8_t)family_of(ip);
-    m->rtm_dst_len = (uint8_t)(8 * size_of(ip));
-    mnl_attr_put(h, RTA_DST, size_of(ip), ip->bytes);
-    if (mnl_socket_sendto(n->socket, h, h->nlmsg_len) < 0)
-        return false;
-    ssize_t size;
-    do
-        size = mnl_socket_recvfrom(n->socket, n->buffer, sizeof n->buffer);
-    while (size < 0 && errno == EINTR);
-    h = (struct nlmsghdr *)n->buffer;
-    return size > 0 && mnl_nlmsg_ok(h, (int)size) && h->nlmsg_seq == n->serial &&
-           h->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(h) >= sizeof *m &&
-           ((const struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_type == RTN_LOCAL;
-}
-
-/* An IPv6 address that the kernel has acknowledged may be sent from, but what comes to it is only
- * taken when a work queue, which serves all interfaces of the machine one by one, has come to it:
- * on a busy machine seconds later, and until then the answers to programs are lost. */
-static void await_local(struct linux_rtnl *n, const struct ip_address *ip)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    for (unsigned i = 0; i < LOCAL_PAUSES && !is_local(n, ip); i++)
-        nanosleep(&pause, NULL);
-}
-
 int linux_address_add(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address)
 {
-    int r = address_change(n, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address);
-    if (r == 0 && address->ip.family == 6)
-        await_local(n, &address->ip);
-    return r;
+    return address_change(n, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address);
 }
 
 int linux_address_delete(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address)
 {
     return address_change(n, RTM_DELADDR, 0, index, address);
+}
+
+static uint8_t kernel_type(enum linux_route_type type)
+{
+    return type == LINUX_ROUTE_UNREACHABLE ? RTN_UNREACHABLE
+           : type == LINUX_ROUTE_LOCAL     ? RTN_LOCAL
+                                           : RTN_UNICAST;
 }
 
 static int route_change(struct linux_rtnl *n, uint16_t type, uint16_t flags,
@@ -237,9 +209,9 @@ static int route_change(struct linux_rtnl *n, uint16_t type, uint16_t flags,
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
     m->rtm_family = (uint8_t)family_of(&prefix->ip);
     m->rtm_dst_len = prefix->length;
-    m->rtm_table = RT_TABLE_MAIN;
+    m->rtm_table = route->type == LINUX_ROUTE_LOCAL ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
     m->rtm_protocol = LINUX_ROUTE_OURS;
-    m->rtm_type = route->type == LINUX_ROUTE_UNREACHABLE ? RTN_UNREACHABLE : RTN_UNICAST;
+    m->rtm_type = kernel_type(route->type);
     bool link_scope = prefix->ip.family == 4 && route->type == LINUX_ROUTE_UNICAST;
     m->rtm_scope = link_scope ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     mnl_attr_put(h, RTA_DST, size_of(&prefix->ip), prefix->ip.bytes);
@@ -273,6 +245,7 @@ static bool route_read(const struct nlmsghdr *h, struct linux_route *ret)
         .prefix = {.ip = {.family = m->rtm_family == AF_INET ? 4 : 6}, .length = m->rtm_dst_len},
         .type = m->rtm_type == RTN_UNICAST       ? LINUX_ROUTE_UNICAST
                 : m->rtm_type == RTN_UNREACHABLE ? LINUX_ROUTE_UNREACHABLE
+                : m->rtm_type == RTN_LOCAL       ? LINUX_ROUTE_LOCAL
                                                  : LINUX_ROUTE_OTHER,
         .protocol = m->rtm_protocol,
         .table = m->rtm_table,

@@ -26,8 +26,7 @@ struct linux_link {
 };
 int linux_link_set(struct linux_rtnl *n, const struct linux_link *link);
 
-/* Packets to the address are taken from then on; an IPv6 one is waited for, some seconds at most.  The link has to be up.
- * -EACCES, -EOPNOTSUPP or -EAFNOSUPPORT for an IPv6 address where IPv6 is switched off. */
+/* -EACCES, -EOPNOTSUPP or -EAFNOSUPPORT for an IPv6 address where IPv6 is switched off. */
 int linux_address_add(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address);
 int linux_address_delete(struct linux_rtnl *n, unsigned index, const struct ip_prefix *address);
 
@@ -35,7 +34,12 @@ int linux_address_delete(struct linux_rtnl *n, unsigned index, const struct ip_p
  * 111" in `ip route`). */
 #define LINUX_ROUTE_OURS 111
 
-enum linux_route_type { LINUX_ROUTE_UNICAST, LINUX_ROUTE_UNREACHABLE, LINUX_ROUTE_OTHER };
+enum linux_route_type {
+    LINUX_ROUTE_UNICAST,
+    LINUX_ROUTE_UNREACHABLE,
+    LINUX_ROUTE_LOCAL, /* to the machine itself, in the kernel's table for that */
+    LINUX_ROUTE_OTHER
+};
 
 struct linux_route {
     struct ip_prefix prefix;
@@ -44,7 +48,7 @@ struct linux_route {
     struct ip_address source; /* preferred source; family 0 for none    */
     uint32_t metric;          /* 0: the kernel's default                */
     uint8_t protocol;         /* set by the kernel side when listing    */
-    uint32_t table;           /* when listing; ours go to the main one  */
+    uint32_t table;           /* when listing                           */
 };
 /* Added with protocol LINUX_ROUTE_OURS; -EEXIST when there is one with the same prefix and metric.
  */

@@ -42,6 +42,18 @@ static void v6_switch_on(const char *name)
     close(fd);
 }
 
+static int route_add(struct linux_rtnl *n, const struct linux_route *route, char *err, size_t size)
+{
+    char text[LINUX_PREFIX_TEXT];
+    int r = linux_route_add(n, route);
+    return r < 0 ? linux_rtnl_error(n, r, "add the route",
+                                    linux_prefix_format(&route->prefix, text), err, size)
+                 : 0;
+}
+
+/* Of an IPv6 address the kernel tells its routing later (addrconf_dad_work(), with IFA_F_NODAD as
+ * well): on a busy machine seconds later, and until then packets to it would go out by the TUN.  So
+ * it is told here; the kernel's own route comes beside this one. */
 static int address_add(struct linux_rtnl *n, unsigned index, const struct ip_address *address,
                        const struct ip_prefix *pool, char *err, size_t size)
 {
@@ -51,12 +63,17 @@ static int address_add(struct linux_rtnl *n, unsigned index, const struct ip_add
     if (r < 0)
         return linux_rtnl_error(n, r, "add the address", linux_prefix_format(&host, text), err,
                                 size);
-    struct linux_route route = {
-        .prefix = *pool, .type = LINUX_ROUTE_UNICAST, .index = index, .source = *address};
-    r = linux_route_add(n, &route);
+    if (address->family == 6)
+        r = route_add(
+            n, &(struct linux_route){.prefix = host, .type = LINUX_ROUTE_LOCAL, .index = index},
+            err, size);
     if (r < 0)
-        return linux_rtnl_error(n, r, "add the route", linux_prefix_format(pool, text), err, size);
-    return 0;
+        return r;
+    return route_add(
+        n,
+        &(struct linux_route){
+            .prefix = *pool, .type = LINUX_ROUTE_UNICAST, .index = index, .source = *address},
+        err, size);
 }
 
 /* How many packets of this size, each in a record, leave together: super-packets of the kernel then

@@ -346,12 +346,15 @@ class Machine:
         lines = [f"link set {interface} mtu {mtu} up"]
         lines += [f"addr add {a} dev {interface}{' nodad' if ':' in a else ''}" for a in addresses]
         self.run(["ip", "-batch", "-"], check=True, input="\n".join(lines) + "\n")
-        # The kernel gets to a new IPv6 address when it has time, and answers nobody there until then.
-        for address in (a.split("/")[0] for a in addresses if ":" in a):
-            wait_until(lambda: self.run(["ip", "route", "get", address]).stdout.startswith("local "), 30,
-                       f"{address} to be one of {self.name}")
+        for address in addresses:
+            if ":" in address:
+                self.await_local(address.partition("/")[0])
         if not offloads:
             self.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"], check=True)
+
+    def await_local(self, address):
+        """Waits until packets to an IPv6 address are the machine's own: a busy kernel comes to that later."""
+        wait_until(lambda: self.run(["ip", "route", "get", address]).stdout.startswith("local"), 30, f"{address} to be there")
 
     def diagnose(self):
         """Ends of all logs and the last programs that failed, for the reader of a failed test."""

@@ -108,6 +108,27 @@ def a_secret_is_changed():
         assert alpha.ping(BETA), "new against new"
 
 
+BUSY = "while :; do ip link add {0}a type veth peer name {0}b; ip link delete {0}a; done"
+
+
+@case
+def addresses_are_there_when_it_runs():
+    """a kernel busy with other interfaces: when ocalad says that it runs, both its addresses are the machine's own"""
+    with lab_of_hosts() as lab:
+        alpha, beta = two_hosts(lab)
+        for name in ("x", "y", "z"):
+            beta.start(["sh", "-c", BUSY.format(name)])
+        for _ in range(8):
+            alpha.up()
+            shown = json.loads(alpha.run(["ip", "-json", "address", "show", "dev", "ocala0"], check=True).stdout)
+            own = [address["local"] for address in shown[0]["addr_info"]]
+            assert len(own) == 2, shown
+            for address in own:
+                route = alpha.run(["ip", "route", "get", address]).stdout
+                assert route.startswith("local"), route
+            alpha.down()
+
+
 @case
 def a_name_belongs_to_its_first_key():
     """a second member that claims beta's name is refused loudly until `ocala key forget`"""
