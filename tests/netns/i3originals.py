@@ -21,6 +21,16 @@ from i3_original_client import KEY, identifier  # noqa: E402
 PYTHON = "/usr/bin/python3"
 
 
+def picture(servers):
+    """The network of a test, as suite.main() prints it."""
+    return f"""
+    s1 ---+--- switch ---+--- alice       servers: {servers}
+    s2 ---+              +--- bob         clients: with the library of the original
+    s3 ---+              +--- mallory     (originals are models of them: tests/interop/)
+    s4 ---+
+"""
+
+
 class Original:
     """A model that runs."""
 

@@ -1,17 +1,12 @@
 #!/usr/bin/python3
-"""
-    s1 ---+--- switch ---+--- alice       servers: ours; an original behind one of them
-    s2 ---+              +--- bob         clients: with the library of the original
-    s3 ---+              +--- mallory     (originals are models of them: tests/interop/)
-    s4 ---+
-"""
+"""Clients of 2005 over servers of ours, and what kills an original behind one of them."""
 import os
 import socket
 import struct
 
 import i3originals
 import suite
-from i3originals import AT, fixture, net_of, wire
+from i3originals import AT, fixture, net_of, picture, wire
 from netlab import program, wait_until
 from suite import case
 
@@ -168,4 +163,4 @@ def deadly_things_stay_with_us(lab):
         assert sum(ours.ask()["drops"].values()) > len(packets)
 
 
-suite.main(__doc__, fixture)
+suite.main(picture("ours; an original behind one of them"), fixture)

@@ -1,12 +1,7 @@
 #!/usr/bin/python3
-"""
-    s1 ---+--- switch ---+--- alice       servers: originals of 2005 and ours, in one ring
-    s2 ---+              +--- bob         clients: with the library of the original
-    s3 ---+              +--- mallory     (originals are models of them: tests/interop/)
-    s4 ---+
-"""
+"""Rings of original servers and ours."""
 import suite
-from i3originals import AT, fixture, net_of
+from i3originals import AT, fixture, net_of, picture
 from netlab import wait_until
 from suite import case
 
@@ -92,4 +87,4 @@ def addresses_told_backwards(lab):
         assert net.servers["s1"].ask()["counters"]["forwarded"] > 0, "nothing went straight"
 
 
-suite.main(__doc__, fixture)
+suite.main(picture("originals of 2005 and ours, in one ring"), fixture)

@@ -534,9 +534,22 @@ static bool goes_by(struct lab_host *h, enum i3_way way)
     return h->tunnel[0].linked && t && t->way == way;
 }
 
-bool lab_both_by(struct lab_host *a, struct lab_host *b, enum i3_way way)
+static bool pair_goes_by(struct lab_host *h, enum i3_way way)
 {
-    return goes_by(a, way) && goes_by(b, way);
+    for (unsigned i = 0; i < h->lab->hosts; i++)
+        if (h->tunnel[0].used && !strcmp(h->lab->host[i].host, h->tunnel[0].host))
+            return goes_by(h, way) && goes_by(&h->lab->host[i], way);
+    return false;
+}
+
+bool lab_by_private(struct lab_host *h)
+{
+    return pair_goes_by(h, I3_WAY_PRIVATE);
+}
+
+bool lab_by_shortcut(struct lab_host *h)
+{
+    return pair_goes_by(h, I3_WAY_SHORTCUT);
 }
 
 unsigned lab_exchange(struct lab_host *a, struct lab_host *b, unsigned times)

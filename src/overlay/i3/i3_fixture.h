@@ -110,8 +110,10 @@ void lab_host_start(struct lab_host *h);
 void lab_run(struct lab *l, instant span);
 /* Runs until it is so, at most for `span`. */
 bool lab_until(struct lab *l, instant span, bool (*so)(struct lab_host *h), struct lab_host *h);
-/* Have both a link over their first tunnel, and do its records go that way at both ends? */
-bool lab_both_by(struct lab_host *a, struct lab_host *b, enum i3_way way);
+/* Have a host, and the one that its first tunnel leads to or comes from, a link over it, and do its records go that way at
+ * both ends? */
+bool lab_by_private(struct lab_host *h);
+bool lab_by_shortcut(struct lab_host *h);
 /* So many pieces of data each way along the first tunnels, ten a second; how many came. */
 unsigned lab_exchange(struct lab_host *a, struct lab_host *b, unsigned times);
 /* Opens a tunnel and a link over it; the number of the tunnel. */

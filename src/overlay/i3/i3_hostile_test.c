@@ -14,11 +14,6 @@
 static struct lab *lab;
 static struct lab_host *alpha, *beta;
 
-static bool private_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
-}
-
 static unsigned exchange(unsigned times)
 {
     return lab_exchange(alpha, beta, times);
@@ -29,7 +24,7 @@ static void open_until(instant span)
 {
     instant end = lab->now + span;
     lab_open(alpha, "beta");
-    while (!private_both(NULL) && lab->now < end) {
+    while (!lab_by_private(alpha) && lab->now < end) {
         lab_run(lab, 100 * MILLISECOND);
         if (!alpha->tunnel[0].failed)
             continue;
@@ -87,7 +82,7 @@ static void one_of_three_lies(void **state)
         lab_run(lab, 5 * SECOND);
         assert_true(held_by_another(alpha, liar) && held_by_another(beta, liar));
         open_until(5 * SECOND);
-        if (!private_both(NULL) || exchange(10) < 20)
+        if (!lab_by_private(alpha) || exchange(10) < 20)
             fail_msg("lies %02x, seed %u", lies[i / SEEDS], 1 + i % SEEDS);
         lab_run(lab, MINUTE);
         unsigned heard = liar->heard;
@@ -120,7 +115,7 @@ static void it_begins_to_lie(void **state)
     alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
     lab_run(lab, 5 * SECOND);
     open_until(5 * SECOND);
-    assert_true(private_both(NULL));
+    assert_true(lab_by_private(alpha));
     liar->server = was;
     lab_free(lab);
 }
@@ -169,7 +164,7 @@ static void a_member_of_the_ring_lies(void **state)
         beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "sample", "0", NULL);
         lab_run(lab, 5 * SECOND);
         open_until(5 * SECOND);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         struct lab_server *liar = lab->server;
         while (!holds(liar, lab_tunnel(alpha, 0)->own))
             liar++;
@@ -188,7 +183,7 @@ static void a_member_of_the_ring_lies(void **state)
             beta->overlay->class->tunnel_use(beta->overlay, lab->now, 0, OVERLAY_SILENT);
         }
         assert_int_equal(right, 3);
-        assert_true(lab_until(lab, 30 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 30 * SECOND, lab_by_private, alpha));
         assert_false(holds(liar, lab_tunnel(alpha, 0)->own));
         assert_int_equal(exchange(10), 20);
         drawn++;
@@ -229,7 +224,7 @@ static void a_ring_of_its_own(void **state)
         if (!distrusts(beta, hermit) || !distrusts(alpha, hermit))
             fail_msg("world %u", i);
         open_until(5 * SECOND);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         lab_free(lab);
     }
 }
@@ -269,7 +264,7 @@ static void loss_is_no_lie(void **state)
         two_hosts();
         lab_run(lab, 5 * SECOND);
         open_until(MINUTE);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         assert_true(exchange(100) > 130);
         lab_run(lab, 5 * MINUTE);
         assert_true(lab_counter(beta, I3_COUNT_DISTRUSTED) < 10);

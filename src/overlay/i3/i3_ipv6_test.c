@@ -29,16 +29,6 @@ static void hosts(const char *a, const char *b, const char *shortcut)
     lab_run(lab, 2 * SECOND);
 }
 
-static bool private_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
-}
-
-static bool shortcut_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_SHORTCUT);
-}
-
 static unsigned exchange(unsigned times)
 {
     return lab_exchange(alpha, beta, times);
@@ -50,14 +40,14 @@ static void meets(const char *a, const char *b)
 {
     hosts(a, b, "deny");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(10), 20);
     /* For a minute: hellos and triggers are refreshed, nothing falls back, nobody is distrusted. */
     unsigned recipes = alpha->tunnel[0].recipes;
     lab_run(lab, MINUTE);
     assert_int_equal(exchange(10), 20);
     assert_int_equal(alpha->tunnel[0].recipes, recipes);
-    assert_true(private_both(NULL));
+    assert_true(lab_by_private(alpha));
     assert_int_equal(lab_counter(alpha, I3_COUNT_DISTRUSTED), 0);
     assert_int_equal(lab_counter(alpha, I3_COUNT_NO_HELLO), 0);
     assert_int_equal(lab_counter(alpha, I3_COUNT_DISPUTED), 0);
@@ -112,7 +102,7 @@ static void host_with_both(void **state)
         beta = lab_host_add(lab, "beta", k & 1 ? FOUR_B : SIX_B, NULL);
         lab_run(lab, 2 * SECOND);
         lab_open(k & 2 ? beta : alpha, k & 2 ? "alpha" : "beta");
-        assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
         assert_int_equal(exchange(10), 20);
         assert_int_equal(lab_counter(alpha, I3_COUNT_DISTRUSTED), 0);
         assert_int_equal(lab_counter(alpha, I3_COUNT_DISPUTED), 0);
@@ -139,7 +129,7 @@ static void lossy(void **state)
             lab_open(alpha, "beta");
             lab_run(lab, 10 * SECOND);
         }
-        assert_true(lab_until(lab, 2 * MINUTE, cut ? shortcut_both : private_both, NULL));
+        assert_true(lab_until(lab, 2 * MINUTE, cut ? lab_by_shortcut : lab_by_private, alpha));
         assert_true(exchange(50) > 40);
         lab_free(lab);
     }
@@ -164,9 +154,10 @@ static void shortcuts(void **state)
         }
         lab_run(lab, 2 * SECOND);
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 5 * SECOND, pair[k].taken ? shortcut_both : private_both, NULL));
+        assert_true(
+            lab_until(lab, 5 * SECOND, pair[k].taken ? lab_by_shortcut : lab_by_private, alpha));
         lab_run(lab, 10 * SECOND);
-        assert_true(pair[k].taken ? shortcut_both(NULL) : private_both(NULL));
+        assert_true(pair[k].taken ? lab_by_shortcut(alpha) : lab_by_private(alpha));
         assert_int_equal(exchange(10), 20);
         lab_free(lab);
     }
@@ -187,19 +178,19 @@ static void host_moves(void **state)
         lab = lab_new_speaking(3, 40 + k, LAB_BOTH, secret);
         hosts(k & 1 ? FOUR_A : SIX_A, k & 2 ? FOUR_B : SIX_B, "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
         for (unsigned move = 0; move < 4; move++) {
             bool to_six = beta->at.ip.family == 4;
             lab_move(beta, to_six ? SIX_B : FOUR_B);
             lab_run(lab, 2 * SECOND);
             assert_int_equal(exchange(10), 20);
-            assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+            assert_true(lab_until(lab, 10 * SECOND, lab_by_private, alpha));
             struct i3 *m = i3_of(beta->overlay);
             assert_int_equal(m->name[0]->trigger.target.at.ip.family, to_six ? 6 : 4);
             assert_true(endpoint_equal(&m->name[0]->trigger.target.at, &beta->at));
         }
         lab_run(lab, 40 * SECOND);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         lab_data(alpha, 0);
         unsigned before = beta->tunnel[0].received;
         lab_run(lab, SECOND);
@@ -215,7 +206,7 @@ static void server_dies(void **state)
         lab = lab_new_speaking(3, 50, LAB_BOTH, secret);
         hosts(FOUR_A, SIX_B, "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
         lab->server[victim].dead = true;
         unsigned seconds = 0;
         while (exchange(10) < 20 && seconds < 100) {
@@ -345,7 +336,7 @@ static void original_behind_a_translator(void **state)
         pings_there = 0;
         hosts(SIX_A, SIX_B, "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
         assert_int_equal(exchange(10), 20);
         lab_move(alpha, "[2001:db8:a::2]:7400");
         lab_run(lab, 3 * MINUTE);
@@ -374,7 +365,7 @@ static void open_ring(void **state)
     hosts(FOUR_A, FOUR_B, "deny");
     alpha->also = lab_endpoint(SIX_A);
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(10), 20);
     lab_free(lab);
 }
@@ -385,7 +376,7 @@ static void hello_is_taken_back(void **state)
     lab = lab_new_speaking(1, 90, LAB_BOTH, NULL);
     hosts(SIX_A, SIX_B, "deny");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
     struct i3_client *c = &i3_of(alpha->overlay)->client;
     assert_true(i3_client_speaks(c, &lab->server[0].also));
     struct i3_server_settings other = {

@@ -27,11 +27,6 @@ static struct lab_host *keyed(const char *name, const char *address, uint8_t fir
     return lab_host_add(lab, name, address, "names", "keyed", NULL);
 }
 
-static bool private_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
-}
-
 static bool no_such_host(struct lab_host *h)
 {
     return alpha->tunnel[0].failed && alpha->tunnel[0].unknown_host;
@@ -44,7 +39,7 @@ static bool meet(uint8_t a1, uint8_t a2, uint8_t b1, uint8_t b2)
     beta = keyed("beta", "10.0.0.2:7400", b1, b2);
     lab_run(lab, SECOND);
     lab_open(alpha, "beta");
-    bool met = lab_until(lab, 15 * SECOND, private_both, NULL);
+    bool met = lab_until(lab, 15 * SECOND, lab_by_private, alpha);
     assert_int_equal(met, !no_such_host(NULL));
     lab_free(lab);
     return met;
@@ -72,7 +67,7 @@ static void thief_without_the_secret(void **state)
     struct lab_host *guess = keyed("beta", "10.6.6.7:7400", 77, 0);
     lab_run(lab, 2 * SECOND);
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
     lab_run(lab, 5 * SECOND);
     assert_false(plain->tunnel[0].used);
     assert_false(guess->tunnel[0].used);
@@ -98,14 +93,14 @@ static void another_secret_while_it_runs(void **state)
     lab_run(lab, SECOND);
     lab_open(alpha, "beta");
     lab_run(lab, SECOND);
-    assert_false(private_both(NULL));
+    assert_false(lab_by_private(alpha));
     assert_int_equal(reload(alpha, NEW, OLD), 0);
-    assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 10 * SECOND, lab_by_private, alpha));
     /* The old one goes: what stands, stands. */
     assert_int_equal(reload(alpha, NEW, 0), 0);
     assert_null(i3_of(alpha->overlay)->name[1]);
     lab_run(lab, MINUTE);
-    assert_true(private_both(NULL));
+    assert_true(lab_by_private(alpha));
     lab_free(lab);
 }
 

@@ -30,16 +30,11 @@ static void start(unsigned servers, uint64_t seed)
     two = filter("two", "10.0.1.2:7400");
 }
 
-static bool private_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
-}
-
 static void met(void)
 {
     lab_run(lab, SECOND);
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 20 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 20 * SECOND, lab_by_private, alpha));
 }
 
 /* Sends ten pieces one way; how many of them came. */
@@ -70,7 +65,7 @@ static void all_pass_by_the_senders_wish(void **state)
         assert_int_equal(ten(beta, alpha), 10);
         assert_true(one->passed < first + 10);
         lab_run(lab, MINUTE);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         assert_int_equal(alpha->direct + beta->direct, 0);
         lab_free(lab);
     }
@@ -215,7 +210,7 @@ static void who_is_silent_is_not_missing(void **state)
     assert_true(lab_tunnel(alpha, 0)->asking && !gave_up(alpha));
     assert_int_equal(lab_counter(alpha, I3_COUNT_NOT_PRESENT), 0);
     two->filter = true;
-    assert_true(lab_until(lab, 20 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 20 * SECOND, lab_by_private, alpha));
     lab_run(lab, SECOND);
     assert_false(lab_tunnel(alpha, 0)->asking);
     lab_free(lab);
@@ -233,7 +228,7 @@ static void a_liar_does_not_make_it_missing(void **state)
         lab_open(alpha, "beta");
         lab_run(lab, 20 * SECOND);
         assert_false(gave_up(alpha));
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         lab_free(lab);
     }
 }
@@ -307,15 +302,15 @@ static void on_a_bad_network(void **state)
         alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "through", "one two", NULL);
         beta = lab_host_add(lab, "beta", "10.0.0.2:7400", NULL);
         lab_run(lab, 10 * SECOND);
-        for (unsigned i = 0; i < 10 && !private_both(NULL); i++) {
+        for (unsigned i = 0; i < 10 && !lab_by_private(alpha); i++) {
             if (alpha->tunnel[0].failed) {
                 alpha->overlay->class->tunnel_close(alpha->overlay, lab->now, 0);
                 alpha->tunnel[0].used = false;
             }
             lab_open(alpha, "beta");
-            lab_until(lab, 20 * SECOND, private_both, NULL);
+            lab_until(lab, 20 * SECOND, lab_by_private, alpha);
         }
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         unsigned came = 0;
         for (unsigned i = 0; i < 10; i++)
             came += ten(alpha, beta);
@@ -385,7 +380,7 @@ static void address_book(void **state)
         alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", NULL);
         lab_run(lab, SECOND);
         lab_open(alpha, "beta");
-        assert_int_equal(lab_until(lab, 15 * SECOND, private_both, NULL), listed);
+        assert_int_equal(lab_until(lab, 15 * SECOND, lab_by_private, alpha), listed);
         assert_int_equal(alpha->tunnel[0].unknown_host, !listed);
         if (listed)
             assert_int_equal(ten(alpha, beta) + ten(beta, alpha), 20);

@@ -26,16 +26,6 @@ static enum i3_way way(struct lab_host *h, uint32_t tunnel)
     return lab_tunnel(h, tunnel)->way;
 }
 
-static bool private_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_PRIVATE);
-}
-
-static bool shortcut_both(struct lab_host *h)
-{
-    return lab_both_by(alpha, beta, I3_WAY_SHORTCUT);
-}
-
 static unsigned exchange(unsigned times)
 {
     return lab_exchange(alpha, beta, times);
@@ -46,7 +36,7 @@ static void there_and_back(void **state)
     for (unsigned servers = 1; servers <= 4; servers += 3) {
         start(servers, 1, "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
         assert_int_equal(exchange(10), 20);
         /* A gateway may not insist on where records come from: that is another server tomorrow. */
         assert_int_equal(alpha->tunnel[0].recipe.from.ip.family, 0);
@@ -55,7 +45,7 @@ static void there_and_back(void **state)
         lab_run(lab, MINUTE);
         assert_int_equal(exchange(10), 20);
         assert_int_equal(alpha->tunnel[0].recipes, recipes);
-        assert_true(private_both(NULL));
+        assert_true(lab_by_private(alpha));
         /* What was for the handshake only is gone. */
         assert_null(lab_tunnel(alpha, 0)->back);
         lab_free(lab);
@@ -81,7 +71,7 @@ static void lossy(void **state)
             lab_open(alpha, "beta");
             lab_run(lab, 10 * SECOND);
         }
-        assert_true(lab_until(lab, 2 * MINUTE, seed % 2 ? shortcut_both : private_both, NULL));
+        assert_true(lab_until(lab, 2 * MINUTE, seed % 2 ? lab_by_shortcut : lab_by_private, alpha));
         assert_true(exchange(50) > 40);
         lab_free(lab);
     }
@@ -92,7 +82,7 @@ static void both_at_once(void **state)
     start(2, 3, "deny");
     lab_open(alpha, "beta");
     lab_open(beta, "alpha");
-    assert_true(lab_until(lab, 5 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(10), 20);
     lab_free(lab);
 }
@@ -107,7 +97,7 @@ static void anonymous_receiver(void **state)
     beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "shortcut", "deny", NULL);
     lab_run(lab, SECOND);
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(20), 40);
     lab_run(lab, MINUTE);
     assert_false(alpha->saw[1]);
@@ -128,13 +118,13 @@ static void private_is_private(void **state)
 {
     start(1, 1, "deny");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
     struct i3_id first = lab_tunnel(alpha, 0)->to_private;
     lab_free(lab);
     /* Another tunnel, other identifiers. */
     start(1, 2, "deny");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
     struct i3_tunnel *a = lab_tunnel(alpha, 0), *b = lab_tunnel(beta, 0);
     assert_false(i3_id_equal(&first, &a->to_private));
     assert_true(i3_id_equal(&a->to_private, &b->own->trigger.id));
@@ -144,7 +134,7 @@ static void private_is_private(void **state)
     alpha->tunnel[0].used = false;
     first = b->to_private;
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 10 * SECOND, lab_by_private, alpha));
     assert_false(i3_id_equal(&first, &lab_tunnel(beta, 0)->to_private));
     lab_free(lab);
 }
@@ -179,7 +169,7 @@ static void server_dies(void **state)
     for (unsigned victim = 0; victim < 4; victim++) {
         start(4, 5, "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
         lab->server[victim].dead = true;
         unsigned seconds = 0;
         while (exchange(10) < 20 && seconds < 100) {
@@ -201,11 +191,11 @@ static void host_moves(void **state)
     for (unsigned i = 0; i < 2; i++) {
         start(3, 2, i ? "allow" : "deny");
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 5 * SECOND, i ? shortcut_both : private_both, NULL));
+        assert_true(lab_until(lab, 5 * SECOND, i ? lab_by_shortcut : lab_by_private, alpha));
         lab_move(beta, "10.9.9.9:7400");
         lab_run(lab, 2 * SECOND);
         assert_int_equal(exchange(10), 20);
-        assert_true(lab_until(lab, 40 * SECOND, i ? shortcut_both : private_both, NULL));
+        assert_true(lab_until(lab, 40 * SECOND, i ? lab_by_shortcut : lab_by_private, alpha));
         struct i3 *m = i3_of(beta->overlay);
         assert_int_equal(m->name[0]->trigger.target.at.ip.bytes[1], 9);
         lab_free(lab);
@@ -216,7 +206,7 @@ static void neighbour_restarts(void **state)
 {
     start(2, 4, "deny");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
     lab_host_stop(beta);
     lab_run(lab, 2 * SECOND);
     lab_host_start(beta);
@@ -225,7 +215,7 @@ static void neighbour_restarts(void **state)
     alpha->overlay->class->link_down(alpha->overlay, lab->now, 0, "beta");
     alpha->tunnel[0].linked = false;
     alpha->tunnel[0].again = lab->now + SECOND;
-    assert_true(lab_until(lab, 20 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 20 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(10), 20);
     lab_free(lab);
 }
@@ -236,12 +226,12 @@ static void shortcut(void **state)
 {
     start(2, 1, "allow");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_shortcut, alpha));
     unsigned before = beta->direct;
     assert_int_equal(exchange(10), 20);
     assert_true(beta->direct >= before + 10);
     lab_run(lab, MINUTE);
-    assert_true(shortcut_both(NULL));
+    assert_true(lab_by_shortcut(alpha));
     assert_int_equal(lab_counter(alpha, I3_COUNT_SHORTCUTS), 1);
     /* The direct way breaks: by the servers again, without losing more than what was under way. */
     alpha->nat = true;
@@ -268,7 +258,7 @@ static void behind_nat(void **state)
         lab_host_add(lab, "beta", "192.168.1.5:7400", "shortcut", allow ? "allow" : "deny", NULL);
         lab_run(lab, 10 * SECOND);
         lab_open(opens ? beta : alpha, opens ? "alpha" : "beta");
-        assert_true(lab_until(lab, 30 * SECOND, allow ? shortcut_both : private_both, NULL));
+        assert_true(lab_until(lab, 30 * SECOND, allow ? lab_by_shortcut : lab_by_private, alpha));
         assert_int_equal(exchange(10), 20);
         lab_free(lab);
     }
@@ -280,7 +270,7 @@ static void shortcut_lie(void **state)
     start(1, 1, "allow");
     lab_open(alpha, "beta");
     lab_run(lab, 100 * MILLISECOND);
-    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_shortcut, alpha));
     struct i3 *m = i3_of(alpha->overlay);
     struct i3_tunnel *t = lab_tunnel(alpha, 0);
     i3_shortcut_end(m, lab->now, t, false);
@@ -303,12 +293,12 @@ static void bad_link_messages(void **state)
     static const uint8_t bad[][4] = {{0}, {9}, {1, 1}, {2, 0, 0}, {3, 1}};
     start(1, 1, "allow");
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 5 * SECOND, shortcut_both, NULL));
+    assert_true(lab_until(lab, 5 * SECOND, lab_by_shortcut, alpha));
     struct arrival a = {.remote = lab->server[0].at};
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
         alpha->overlay->class->link_message(alpha->overlay, lab->now, 0, &a, bad[i], 4);
     assert_int_equal(lab_counter(alpha, I3_COUNT_BAD_LINK_MESSAGE), 5);
-    assert_true(shortcut_both(NULL));
+    assert_true(lab_by_shortcut(alpha));
     uint8_t probe[I3_PROBE_SIZE] = {I3_PROBE, 1};
     uint64_t before = lab_counter(alpha, I3_COUNT_STRANGE_PROBE);
     lab_forge(alpha, "198.51.100.66:1", probe, sizeof probe);
@@ -379,7 +369,7 @@ static void limit_on_the_name(void **state)
         beta = lab_host_add(lab, "beta", "10.0.0.2:7400", "limit", "100", NULL);
         assert_true(lab_until(lab, 3 * SECOND, beta_is_limited, NULL));
         lab_open(alpha, "beta");
-        assert_true(lab_until(lab, 3 * SECOND, private_both, NULL));
+        assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
         unsigned through = flood_name(1);
         assert_in_range(through, 100,
                         130); /* a second of it, what may come at once, and triggers' own */
@@ -418,7 +408,7 @@ static void stolen_trigger(void **state)
     i3_binding_add(&m->client, lab->now, &id, key, I3_PREFIX_NAME, NULL, 0);
     lab_run(lab, 2 * SECOND);
     lab_open(alpha, "beta");
-    assert_true(lab_until(lab, 10 * SECOND, private_both, NULL));
+    assert_true(lab_until(lab, 10 * SECOND, lab_by_private, alpha));
     assert_int_equal(exchange(10), 20);
     assert_false(alpha->saw[2]);
     lab_free(lab);
