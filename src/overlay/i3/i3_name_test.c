@@ -57,6 +57,24 @@ static void while_the_secret_changes(void **state)
     assert_false(meet(NEW, 0, OLD, 0));
 }
 
+/* What is sent passes another host first, which is told instead of us that the name of the old secret has no trigger. */
+static void behind_a_host_to_be_passed(void **state)
+{
+    for (unsigned found = 0; found < 2; found++) {
+        lab = lab_new(2, 1);
+        lab_host_add(lab, "filter", "10.0.1.1:7400", NULL)->filter = true;
+        beta = keyed("beta", "10.0.0.2:7400", found ? NEW : 77, 0);
+        secrets(OLD, NEW);
+        alpha = lab_host_add(lab, "alpha", "10.0.0.1:7400", "names", "keyed", "through", "filter",
+                             NULL);
+        lab_run(lab, SECOND);
+        lab_open(alpha, "beta");
+        assert_int_equal(lab_until(lab, 10 * SECOND, lab_by_private, alpha), found);
+        assert_int_equal(no_such_host(NULL), !found);
+        lab_free(lab);
+    }
+}
+
 /* Knowing the name is not enough to be sent its handshakes: the thief of i3_tunnel_test.c gets nothing here. */
 static void thief_without_the_secret(void **state)
 {
@@ -119,9 +137,8 @@ static void settings_that_do_not_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(while_the_secret_changes),
-        cmocka_unit_test(thief_without_the_secret),
-        cmocka_unit_test(another_secret_while_it_runs),
+        cmocka_unit_test(while_the_secret_changes), cmocka_unit_test(behind_a_host_to_be_passed),
+        cmocka_unit_test(thief_without_the_secret), cmocka_unit_test(another_secret_while_it_runs),
         cmocka_unit_test(settings_that_do_not_fit),
     };
     return cmocka_run_group_tests_name("overlay_i3_name", tests, NULL, NULL);
