@@ -7,14 +7,16 @@
 
 struct outbox_slot {
     struct endpoint to;
-    size_t at, size;
+    uint32_t at, size;
 };
 
 void outbox_init(struct outbox *o, size_t bytes, unsigned letters)
 {
     *o = (struct outbox){.room = bytes, .slots = letters};
-    o->block = base_calloc(1, bytes);
-    o->slot = base_calloc(letters, sizeof *o->slot);
+    require(bytes <= UINT32_MAX);
+    /* Not cleared: what is never used takes no memory then. */
+    o->block = base_realloc(NULL, bytes);
+    o->slot = base_realloc(NULL, letters * sizeof *o->slot);
 }
 
 void outbox_done(struct outbox *o)
@@ -40,7 +42,7 @@ void outbox_post(struct outbox *o, const struct endpoint *to, size_t size)
     require(o->last < o->slots && size <= o->room - o->used);
     if (!size)
         return;
-    o->slot[o->last++] = (struct outbox_slot){*to, o->used, size};
+    o->slot[o->last++] = (struct outbox_slot){*to, (uint32_t)o->used, (uint32_t)size};
     o->used += size;
 }
 

@@ -23,6 +23,7 @@ struct outbox {
     uint64_t dropped; /* datagrams that found no room */
 };
 
+/* `bytes`: less than 4 GB. */
 void outbox_init(struct outbox *o, size_t bytes, unsigned letters);
 void outbox_done(struct outbox *o);
 /* Room for one datagram of at most `size` bytes, or NULL (counted); outbox_post() says how long it became (0: none). */

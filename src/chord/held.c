@@ -26,8 +26,8 @@ void held_init(struct held_messages *h, size_t bytes)
     h->due = INSTANT_NEVER;
     if (!h->slots)
         return;
-    h->block = base_calloc(1, bytes);
-    h->slot = base_calloc(h->slots, sizeof *h->slot);
+    h->block = base_realloc(NULL, bytes);
+    h->slot = base_realloc(NULL, h->slots * sizeof *h->slot);
 }
 
 void held_done(struct held_messages *h)
