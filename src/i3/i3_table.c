@@ -1,5 +1,5 @@
-/* Memory: a trigger is one piece of a slab; only stacks of identifiers and limits are allocated besides.  The hash table
- * holds the first identifier of each group and doubles while it fills. */
+/* Memory: a trigger is one piece of a slab, and each slab is larger than the one before; only stacks of identifiers and
+ * limits are allocated besides.  The hash table holds the first identifier of each group and doubles while it fills. */
 #include "i3/i3_table.h"
 
 #include <stddef.h>
@@ -9,8 +9,9 @@
 #include "base/check.h"
 #include "crypto/crypto.h"
 
-#define SLAB  1024
-#define FIRST 1024 /* hash slots at the beginning */
+#define SLAB_FIRST 16 /* pieces; twice as many in the next one... */
+#define SLAB_MOST  1024
+#define SLOTS      64 /* of the hash table at the beginning */
 /* Of all triggers so many at most have a target that showed nothing: who forges addresses can have no more. */
 #define UNPROVEN_SHARE 4
 
@@ -50,7 +51,7 @@ struct i3_table {
     unsigned slabs;
     struct piece *unused; /* linked by in_group */
     struct piece *oldest, *newest, *walk;
-    uint32_t client[I3_CLIENTS];
+    uint32_t *client; /* triggers of each bucket; NULL: no limit */
 };
 
 struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifetime,
@@ -60,8 +61,9 @@ struct i3_table *i3_table_new(unsigned most, unsigned per_client, instant lifeti
     t->most = most;
     t->per_client = per_client;
     t->lifetime = lifetime;
-    t->slots = FIRST;
+    t->slots = SLOTS;
     t->slot = base_calloc(t->slots, sizeof *t->slot);
+    t->client = per_client ? base_calloc(I3_CLIENTS, sizeof *t->client) : NULL;
     entropy_fill(e, t->group_key, sizeof t->group_key);
     entropy_fill(e, t->client_key, sizeof t->client_key);
     return t;
@@ -89,22 +91,30 @@ void i3_table_free(struct i3_table *t)
         free(t->slab[i]);
     free(t->slab);
     free(t->slot);
+    free(t->client);
     free(t);
 }
 
 /* ---- pieces ---- */
 
+static void slab_add(struct i3_table *t)
+{
+    unsigned pieces = SLAB_FIRST;
+    for (unsigned i = 0; i < t->slabs && pieces < SLAB_MOST; i++)
+        pieces *= 2;
+    struct piece *slab = base_calloc(pieces, sizeof *slab);
+    t->slab = base_realloc(t->slab, (t->slabs + 1) * sizeof *t->slab);
+    t->slab[t->slabs++] = slab;
+    for (unsigned i = pieces; i > 0; i--) {
+        slab[i - 1].in_group = t->unused;
+        t->unused = &slab[i - 1];
+    }
+}
+
 static struct piece *piece_take(struct i3_table *t)
 {
-    if (!t->unused) {
-        struct piece *slab = base_calloc(SLAB, sizeof *slab);
-        t->slab = base_realloc(t->slab, (t->slabs + 1) * sizeof *t->slab);
-        t->slab[t->slabs++] = slab;
-        for (unsigned i = SLAB; i > 0; i--) {
-            slab[i - 1].in_group = t->unused;
-            t->unused = &slab[i - 1];
-        }
-    }
+    if (!t->unused)
+        slab_add(t);
     struct piece *p = t->unused;
     t->unused = p->in_group;
     *p = (struct piece){.client = I3_CLIENTS};
@@ -320,7 +330,7 @@ static uint32_t client_of(const struct i3_table *t, const struct ip_address *ip,
 
 static bool has_room(const struct i3_table *t, uint32_t client)
 {
-    return client == I3_CLIENTS || !t->per_client || t->client[client] < t->per_client;
+    return client == I3_CLIENTS || t->client[client] < t->per_client;
 }
 
 static void count_for(struct i3_table *t, struct piece *p, uint32_t client)
@@ -366,7 +376,7 @@ enum i3_kept_result i3_table_put(struct i3_table *t, instant now, const struct i
                                  const struct ip_address *client, bool proven)
 {
     struct piece *same = (struct piece *)(uintptr_t)find(t, &trigger->id), *last = same;
-    uint32_t whose = client ? client_of(t, client, proven) : I3_CLIENTS;
+    uint32_t whose = client && t->client ? client_of(t, client, proven) : I3_CLIENTS;
     for (struct piece *p = same; p; p = (struct piece *)p->kept.next) {
         last = p;
         if (i3_address_equal(&p->kept.target, &trigger->target))

@@ -1,4 +1,5 @@
 /* i3_table_*: the longest match as a plain list finds it, multicast in order, limits, expiry. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -214,6 +215,20 @@ static void many(void **state)
     i3_table_free(t);
 }
 
+/* A simulated ring has thousands of tables with hardly a trigger. */
+static void few_triggers_take_little(void **state)
+{
+    struct mallinfo2 before = mallinfo2();
+    struct i3_table *t = table_new(100000, 0);
+    struct i3_trigger a = trigger(1, 1, 1);
+    struct ip_address client = {4, {192, 0, 2, 1}};
+    assert_int_equal(i3_table_put(t, 0, &a, &client, true), I3_KEPT_NEW);
+    struct mallinfo2 after = mallinfo2();
+    /* 0: an allocator that does not tell */
+    assert_in_range(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd, 0, 8192);
+    i3_table_free(t);
+}
+
 static void stacks_are_copied(void **state)
 {
     struct i3_table *t = table_new(10, 0);
@@ -256,6 +271,7 @@ int main(void)
         cmocka_unit_test(prefix_lengths),
         cmocka_unit_test(agrees_with_a_plain_list),
         cmocka_unit_test(many),
+        cmocka_unit_test(few_triggers_take_little),
         cmocka_unit_test(stacks_are_copied),
         cmocka_unit_test(rate_limit),
     };
