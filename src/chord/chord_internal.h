@@ -35,9 +35,8 @@ struct node {
 };
 
 struct recent {
-    uint32_t print;
     instant since;
-    unsigned count;
+    uint32_t print, count;
 };
 
 struct held_messages {
