@@ -131,7 +131,7 @@ static void come(struct ring_world *w)
     struct machine *m = &w->machine[w->machines];
     struct i3_server_settings s = {.at = ring_address(RING_NET_SERVERS, w->machines, PORT_I3),
                                    .triggers = 100000,
-                                   .routes = 16,
+                                   .remembered = 16,
                                    .outbox = 32768,
                                    .entropy = &m->random.entropy};
     require(w->machines < w->most);

@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "crypto/crypto.h"
 
-#define TRIGGERS 10000
-#define OUTBOX   (1 << 20)
-#define ROUTES   1024
+#define TRIGGERS   10000
+#define OUTBOX     (1 << 20)
+#define REMEMBERED 1024
 
 static void pump(struct sim_i3 *i)
 {
@@ -59,7 +59,7 @@ bool sim_i3_new(struct sim *s, const char *name, struct sim_network *network,
         return false;
     struct i3_server_settings settings = {.at = {.ip = *ip, .port = SIM_I3_PORT},
                                           .triggers = TRIGGERS,
-                                          .routes = ROUTES,
+                                          .remembered = REMEMBERED,
                                           .outbox = OUTBOX,
                                           .entropy = &i->random.entropy};
     crypto_sha256(name, strlen(name), place);

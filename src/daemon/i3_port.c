@@ -11,10 +11,10 @@
 #include "daemon/i3_watch.h"
 #include "io/clock.h"
 
-#define ROUNDS  16 /* batches of one socket before the next one has its turn */
-#define OUTBOX  (4 << 20)
-#define ROUTES  32768 /* as the original */
-#define SOCKETS 4
+#define ROUNDS     16 /* batches of one socket before the next one has its turn */
+#define OUTBOX     (4 << 20)
+#define REMEMBERED 32768 /* as many as the original knows the servers of */
+#define SOCKETS    4
 
 /* A socket for each port and each family: those that there are. */
 struct door {
@@ -101,7 +101,7 @@ int daemon_i3_open(const struct daemon_i3_settings *s, struct entropy *e, struct
                                           .triggers = s->triggers,
                                           .per_client = s->per_client,
                                           .requests = s->requests,
-                                          .routes = ROUTES,
+                                          .remembered = REMEMBERED,
                                           .outbox = OUTBOX,
                                           .entropy = e};
     settings.chord = (struct chord_settings){.self.at = s->ring,

@@ -380,7 +380,7 @@ static struct pair *pair_new(const char *self, const char *other)
     struct pair *p = calloc(1, sizeof *p);
     seeded_init(&p->random, 3);
     struct i3_server_settings s = {
-        .triggers = 100, .routes = 64, .outbox = 1 << 18, .entropy = &p->random.entropy};
+        .triggers = 100, .remembered = 64, .outbox = 1 << 18, .entropy = &p->random.entropy};
     assert_true(endpoint_parse("127.0.0.1:5710", 0, &s.at));
     assert_true(endpoint_parse("127.0.0.1:6510", 0, &s.chord.self.at));
     assert_true(endpoint_parse("127.0.0.1:6511", 0, &p->original));

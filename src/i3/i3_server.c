@@ -107,8 +107,10 @@ struct i3_server *i3_server_new(const struct i3_server_settings *settings, insta
     s->also = settings->also;
     s->closed = chord.secret;
     s->requests = settings->requests;
-    s->routes = settings->routes ? settings->routes : 1;
-    s->route = base_calloc(s->routes, sizeof *s->route);
+    s->remembered = settings->remembered ? settings->remembered : 1;
+    s->route = base_calloc(s->remembered, sizeof *s->route);
+    s->back = base_calloc(s->remembered, sizeof *s->back);
+    s->nat = base_calloc(s->remembered, sizeof *s->nat);
     make_keys(s, settings);
     s->hash = i3_hash_new();
     s->table =
@@ -128,6 +130,8 @@ void i3_server_free(struct i3_server *s)
     i3_table_free(s->table);
     i3_hash_free(s->hash);
     free(s->route);
+    free(s->back);
+    free(s->nat);
     outbox_done(&s->out);
     crypto_wipe(&s->nonce_key, sizeof s->nonce_key);
     crypto_wipe(&s->route_key, sizeof s->route_key);

@@ -96,9 +96,10 @@ struct i3_server_settings {
     struct chord_settings chord; /* its entropy, outbox and held are set from those below         */
     unsigned triggers;           /* most of all                                                   */
     unsigned per_client;         /* most of one IP address; 0: no limit                           */
-    unsigned requests; /* inserts and removals a second from one IP address; 0: no limit */
-    unsigned routes;   /* identifiers whose server is remembered, for the straight way  */
-    size_t outbox;     /* bytes of datagrams that may wait to be pulled, for each port  */
+    unsigned requests;   /* inserts and removals a second from one IP address; 0: no limit */
+    unsigned remembered; /* of identifiers of other servers: so many whose server is known, so
+                            many without a trigger there, so many of clients behind a NAT         */
+    size_t outbox;       /* bytes of datagrams that may wait to be pulled, for each port  */
     struct entropy *entropy;
 };
 

@@ -329,7 +329,7 @@ void i3_control_own(struct i3_server *s, struct passage *p)
 void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigger *t)
 {
     uint8_t proof[I3_KEY];
-    struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, s->routes)];
+    struct route *r = &s->route[i3_index(s, t->id.bytes, I3_MATCH / 8, s->remembered)];
     bool asked =
         i3_id_common(&r->id, &t->id) >= I3_MATCH && r->asked && p->now - r->asked < ROUTE_LIVES;
     /* Without a proof the address that it says may be a lie, or, an original's, backwards: it answers from its own, and by

@@ -17,8 +17,6 @@
 #define ROUTE_ASKS      (17 * SECOND) /* age at which it is asked for again                      */
 #define ROUTE_TRIES     3
 #define BACK_LIVES      (2 * SECOND)
-#define BACKS           1024
-#define NATS            1024
 #define NAT_LIVES       (30 * SECOND)
 #define LETTERS         1024
 #define PUSHED_BACK_MAX 8
@@ -57,10 +55,10 @@ struct i3_server {
     unsigned requests;
     struct limit_sources clients, unwanted;
     struct limit_sources replies[2]; /* for what came over the ring, and straight */
+    unsigned remembered;             /* of each of these: */
     struct route *route;
-    unsigned routes;
-    struct back back[BACKS];
-    struct nat nat[NATS];
+    struct back *back;
+    struct nat *nat;
     uint8_t index_key[16];
     struct outbox out;
     struct i3_counters counters;

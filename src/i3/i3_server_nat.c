@@ -15,7 +15,7 @@ static struct nat *slot_of(struct i3_server *s, const struct i3_id *id, const st
     memcpy(key + I3_ID, real->ip.bytes, 16);
     key[I3_ID + 16] = (uint8_t)(real->port >> 8);
     key[I3_ID + 17] = (uint8_t)real->port;
-    return &s->nat[i3_index(s, key, sizeof key, NATS)];
+    return &s->nat[i3_index(s, key, sizeof key, s->remembered)];
 }
 
 void i3_nat_foreign(struct i3_server *s, struct passage *p)

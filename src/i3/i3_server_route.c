@@ -9,7 +9,8 @@
 
 static struct route *slot_of(const struct i3_server *s, const struct i3_id *id)
 {
-    return (struct route *)(uintptr_t)&s->route[i3_index(s, id->bytes, I3_MATCH / 8, s->routes)];
+    return (struct route *)(uintptr_t)&s
+        ->route[i3_index(s, id->bytes, I3_MATCH / 8, s->remembered)];
 }
 
 const struct route *i3_route_find(const struct i3_server *s, instant now, const struct i3_id *id)
@@ -37,7 +38,7 @@ bool i3_route_ask(struct i3_server *s, instant now, const struct i3_id *id)
 
 static struct back *back_of(struct i3_server *s, const struct i3_id *id)
 {
-    return &s->back[i3_index(s, id->bytes, I3_ID, BACKS)];
+    return &s->back[i3_index(s, id->bytes, I3_ID, s->remembered)];
 }
 
 void i3_back_put(struct i3_server *s, instant now, const struct i3_id *id)

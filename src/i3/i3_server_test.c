@@ -31,7 +31,7 @@ static struct lone *lone_new(const char *at)
     struct i3_server_settings s = {.triggers = 1000,
                                    .per_client = 500,
                                    .requests = 2000,
-                                   .routes = 64,
+                                   .remembered = 64,
                                    .outbox = 1 << 20,
                                    .entropy = &l->random.entropy};
     assert_true(endpoint_parse(at, 0, &s.at));

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           .triggers = 1000,
                                           .per_client = 100,
                                           .requests = 100,
-                                          .routes = 64,
+                                          .remembered = 64,
                                           .outbox = 1 << 15,
                                           .entropy = &random.entropy};
     settings.chord.self =

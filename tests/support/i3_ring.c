@@ -92,7 +92,7 @@ struct i3_server *i3_ring_add_speaking(struct i3_ring *r, enum i3_ring_speech sp
                                           .triggers = r->triggers,
                                           .per_client = r->per_client,
                                           .requests = r->requests,
-                                          .routes = 256,
+                                          .remembered = 256,
                                           .outbox = 256 * 1024,
                                           .entropy = &s->random.entropy};
     settings.chord.secret = r->secret;
