@@ -1,4 +1,5 @@
-/* Copies in a ring with a secret: a server of it gone bad can hand over only what a client has inserted somewhere. */
+/* Copies in a ring with a secret: a server of it gone bad can hand over only what a client has inserted somewhere,
+ * and what is handed over stays its owner's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,13 +66,18 @@ static void is_taken(const struct i3_trigger *t)
     assert_true(i3_server_has(server, r->now, &t->id));
 }
 
-/* As a client takes back what it inserted. */
-static void take_back(const struct i3_trigger *t)
+/* As a client takes back what it inserted, from a server. */
+static void take_back_from(unsigned index, const struct i3_trigger *t)
 {
     struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &t->id, .option_count = 1};
     p.option[0] = (struct i3_option){.type = I3_REMOVE, .trigger = *t};
-    i3_ring_send_packet(r, &bob, &r->server[0].at, &p);
+    i3_ring_send_packet(r, &bob, &r->server[index].at, &p);
     i3_ring_run(r, 50 * MILLISECOND);
+}
+
+static void take_back(const struct i3_trigger *t)
+{
+    take_back_from(0, t);
 }
 
 /* All nonces that it can think of, in the place of the one that the client was given. */
@@ -130,6 +136,60 @@ static void of_addresses(void **state)
     is_forged(&t);
 }
 
+/* ---- what goes out ---- */
+
+static uint8_t copied[I3_NONCE];
+static unsigned copies;
+
+static void watch(const struct tiny_datagram *d)
+{
+    struct crypto_hmac_key key;
+    struct chord_message m;
+    struct i3_packet p;
+    chord_secret_key(secret, &key);
+    if (d->to.port != I3_RING_RING_PORT ||
+        chord_message_parse(d->bytes, d->size, &key, &m) != CHORD_FINE || m.type != CHORD_COPY)
+        return;
+    assert_int_equal(i3_packet_parse(m.payload, m.payload_size, &p), I3_FINE);
+    memcpy(copied, p.option[0].trigger.nonce, I3_NONCE);
+    copies++;
+}
+
+/* Whoever inserts it: all copies are the owner's, so nobody becomes it where a copy was lost, or came late. */
+static void belong_to_the_owner(void **state)
+{
+    i3_ring_add(r);
+    i3_ring_run(r, 20 * SECOND);
+    struct i3_trigger to = i3_ring_drawn(r, &bob), chain = i3_ring_drawn_at(r, 0, &bob), hers;
+    i3_ring_lead_to(&chain, &to.id);
+    hers = chain;
+    r->watch = watch;
+    assert_true(i3_ring_insert(r, &bob, 0, &chain));
+    for (unsigned i = 0; i < 3; i++) {
+        copies = 0;
+        assert_true(i3_ring_insert(r, i ? &mallory : &bob, 0, i ? &hers : &chain));
+        i3_ring_run(r, 50 * MILLISECOND);
+        assert_true(copies > 0);
+        assert_memory_equal(copied, chain.nonce, I3_NONCE);
+    }
+    /* The owner moves; a while later the copies have followed.  Then the server dies. */
+    bob = i3_ring_client(7);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(i3_ring_insert(r, &bob, 0, &chain));
+        assert_true(i3_ring_insert(r, &mallory, 0, &hers));
+        i3_ring_run(r, 15 * SECOND);
+    }
+    assert_true(i3_ring_insert(r, &mallory, 0, &hers));
+    i3_ring_kill(r, 0);
+    i3_ring_run(r, 10 * SECOND);
+    server = r->server[1].server;
+    assert_int_equal(i3_server_triggers(server), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        take_back_from(1, i ? &chain : &hers);
+        assert_int_equal(i3_server_triggers(server), !i);
+    }
+}
+
 /* The constraint holds for copies too. */
 static void of_stolen_identifiers(void **state)
 {
@@ -144,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_chains, begin, end),
         cmocka_unit_test_setup_teardown(of_addresses, begin, end),
+        cmocka_unit_test_setup_teardown(belong_to_the_owner, begin, end),
         cmocka_unit_test_setup_teardown(of_stolen_identifiers, begin, end),
     };
     return cmocka_run_group_tests_name("i3_copy", tests, NULL, NULL);

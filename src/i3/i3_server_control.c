@@ -131,6 +131,15 @@ static bool chain_nonce_is(const struct i3_server *s, const struct passage *p,
     return crypto_equal(right, t->nonce, I3_NONCE);
 }
 
+/* Whoever inserts a chain again: with the copies too it is its owner's. */
+static void copy_out(struct i3_server *s, const struct i3_trigger *seen)
+{
+    struct i3_trigger copy = *seen;
+    if (seen->target.type == I3_TO_STACK)
+        memcpy(copy.nonce, i3_table_owner(i3_table_find(s->table, seen)), I3_NONCE);
+    i3_copy_out(s, &copy);
+}
+
 static void keep(struct i3_server *s, struct passage *p, const struct i3_trigger *seen, bool proven)
 {
     static const enum i3_drop why[] = {
@@ -150,7 +159,7 @@ static void keep(struct i3_server *s, struct passage *p, const struct i3_trigger
         return;
     }
     *(result == I3_KEPT_NEW ? &s->counters.inserted : &s->counters.refreshed) += 1;
-    i3_copy_out(s, seen);
+    copy_out(s, seen);
 }
 
 /* An INSERT that nobody sends: a server hands over what became ours.  In an open ring its nonce says nothing to us, so we
