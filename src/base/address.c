@@ -19,6 +19,24 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
     return ip_address_equal(&a->ip, &b->ip) && a->port == b->port && a->scope == b->scope;
 }
 
+bool ip_address_is_wildcard(const struct ip_address *ip)
+{
+    static const uint8_t none[16];
+    return !memcmp(ip->bytes, none, address_size(ip->family));
+}
+
+bool endpoint_is_unicast(const struct endpoint *e)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t *b = e->ip.bytes;
+    if (!e->port || e->scope || !e->ip.family || ip_address_is_wildcard(&e->ip))
+        return false;
+    if (e->ip.family == 4)
+        return b[0] != 0 && b[0] < 224;
+    bool is_link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
+    return b[0] != 0xff && !is_link_local && memcmp(b, mapped, sizeof mapped);
+}
+
 bool ip_prefix_holds(const struct ip_prefix *prefix, const struct ip_address *ip)
 {
     size_t size = address_size(ip->family);

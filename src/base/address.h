@@ -28,6 +28,11 @@ struct ip_prefix {
 
 bool ip_address_equal(const struct ip_address *a, const struct ip_address *b);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+/* 0.0.0.0 or ::, which stand for all addresses or none. */
+bool ip_address_is_wildcard(const struct ip_address *ip);
+/* Can one machine be at it, so that a datagram may be sent there because somebody else says so?  Not without a port, to a
+ * group or to everybody, on one cable only (of which interface?), or to IPv4 in the guise of IPv6. */
+bool endpoint_is_unicast(const struct endpoint *e);
 bool ip_prefix_holds(const struct ip_prefix *prefix, const struct ip_address *ip);
 
 /* Text to value; false (and *ret untouched) when the text is not wholly an address.  An endpoint is "1.2.3.4:5",

@@ -171,6 +171,32 @@ static void test_equal(void **state)
 }
 
 /* Whatever is formatted parses back to the same value; random texts never read outside. */
+static void test_unicast(void **state)
+{
+    static const char *const good[] = {"192.0.2.1:5",     "127.0.0.1:5", "223.255.255.255:5",
+                                       "[2001:db8::1]:5", "[::1]:5",     "[fec0::1]:5"};
+    static const char *const bad[] = {"0.0.0.0:5",         "0.0.0.1:5",  "224.0.0.1:5",
+                                      "255.255.255.255:5", "[::]:5",     "[ff02::1]:5",
+                                      "[fe80::1]:5",       "[febf::1]:5"};
+    struct endpoint e;
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(endpoint_parse(good[i], 0, &e));
+        assert_true(endpoint_is_unicast(&e));
+        assert_false(ip_address_is_wildcard(&e.ip));
+        e.port = 0;
+        assert_false(endpoint_is_unicast(&e));
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_true(endpoint_parse(bad[i], 0, &e));
+        assert_false(endpoint_is_unicast(&e));
+        assert_int_equal(ip_address_is_wildcard(&e.ip), i == 0 || i == 4);
+    }
+    e = (struct endpoint){.ip = {6, {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}}, .port = 5};
+    assert_false(endpoint_is_unicast(&e));
+    e = (struct endpoint){.port = 5};
+    assert_false(endpoint_is_unicast(&e));
+}
+
 static void test_random(void **state)
 {
     struct seeded s;
@@ -211,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_endpoint_refused),
         cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_unicast),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests_name("base_address", tests, NULL, NULL);

@@ -60,19 +60,6 @@ static void read_fingers(struct reader *r, bool wide, struct chord_message *ret)
         r->failed = true;
 }
 
-/* Nothing can be sent to port 0, to no address, to everybody, or to a group. */
-static bool can_be_sent_to(const struct endpoint *at)
-{
-    static const uint8_t none[16];
-    const uint8_t *b = at->ip.bytes;
-    if (!at->port || !memcmp(b, none, sizeof none))
-        return false;
-    if (at->ip.family == 4)
-        return b[0] != 0 && b[0] < 224;
-    bool is_link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80; /* of which interface? */
-    return b[0] != 0xff && !is_link_local;
-}
-
 static enum chord_fault read_body(struct reader *r, bool wide, struct chord_message *ret)
 {
     switch (ret->type) {
@@ -107,7 +94,7 @@ static enum chord_fault read_body(struct reader *r, bool wide, struct chord_mess
     default:
         return CHORD_FAULT_TYPE;
     }
-    return r->failed || can_be_sent_to(&ret->node.at) ? CHORD_FINE : CHORD_FAULT_ADDRESS;
+    return r->failed || endpoint_is_unicast(&ret->node.at) ? CHORD_FINE : CHORD_FAULT_ADDRESS;
 }
 
 void chord_secret_key(const uint8_t secret[CHORD_SECRET], struct crypto_hmac_key *ret)

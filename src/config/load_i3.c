@@ -7,12 +7,6 @@
 #define PORT_STANDARD 5610
 #define ID_DIGITS     40
 
-static bool is_wildcard(const struct endpoint *e)
-{
-    static const uint8_t none[16];
-    return !memcmp(e->ip.bytes, none, sizeof none);
-}
-
 /* One address, or one of each family; that for other servers first. */
 static bool load_addresses(struct load *l, const struct config_node *list,
                            struct config_i3_server *s)
@@ -26,7 +20,7 @@ static bool load_addresses(struct load *l, const struct config_node *list,
             return config_value_fail(&v, "one IPv4 address and one IPv6 address at most");
         if (!config_value_endpoint(&v, PORT_STANDARD, &at[count]))
             return false;
-        if (is_wildcard(&at[count]) || at[count].scope)
+        if (ip_address_is_wildcard(&at[count].ip) || at[count].scope)
             return config_value_fail(&v, "one address of this machine: other servers are told it");
         if (count && at[0].ip.family == at[1].ip.family)
             return config_value_fail(&v, "of the other family than the first one");

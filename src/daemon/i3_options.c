@@ -55,12 +55,6 @@ static bool read_number(const char *text, unsigned most, unsigned *ret)
     return true;
 }
 
-static bool is_wildcard(const struct endpoint *e)
-{
-    static const uint8_t none[16];
-    return !memcmp(e->ip.bytes, none, sizeof none);
-}
-
 int daemon_i3_secret(const char *path, struct daemon_i3_settings *s, char *err, size_t size)
 {
     char *text;
@@ -117,7 +111,7 @@ static int add_listen(const char *text, struct daemon_i3_settings *s)
     struct endpoint *at = s->at.port ? &s->also : &s->at;
     if (s->also.port)
         return misused("--listen is for one IPv4 and one IPv6 address, and not a third: ", text);
-    if (!endpoint_parse(text, I3_PORT, at) || is_wildcard(at) || at->scope)
+    if (!endpoint_parse(text, I3_PORT, at) || ip_address_is_wildcard(&at->ip) || at->scope)
         return misused(
             "--listen is one address of this machine, in digits (others are told it), not ", text);
     if (at == &s->also && s->also.ip.family == s->at.ip.family)

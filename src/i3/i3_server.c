@@ -41,20 +41,6 @@ struct chord_id i3_ring_key(const struct i3_id *id)
     return key;
 }
 
-bool i3_can_be_sent_to(const struct endpoint *at)
-{
-    static const uint8_t none[16];
-    const uint8_t *b = at->ip.bytes;
-    if (!at->port || !memcmp(b, none, sizeof none))
-        return false;
-    if (at->ip.family == 4)
-        return b[0] != 0 && b[0] < 224;
-    /* Not to a group, not without an interface, and no IPv4 in disguise. */
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    bool is_link_local = b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
-    return b[0] != 0xff && !is_link_local && memcmp(b, mapped, sizeof mapped);
-}
-
 /* IPv6 is promised where it is kept for all identifiers: where none is an original's, and to whom we see by it (who comes
  * by a translator of addresses does not know that we do not). */
 uint8_t i3_abilities(const struct i3_server *s, const struct endpoint *whom)
@@ -179,7 +165,7 @@ static bool find_reply(struct i3_server *s, struct passage *p)
     struct i3_option *o = (struct i3_option *)(uintptr_t)i3_packet_option(p->packet, I3_SENDER);
     if (!o)
         return true;
-    if (o->sender.type == I3_TO_STACK || !i3_can_be_sent_to(&o->sender.at)) {
+    if (o->sender.type == I3_TO_STACK || !endpoint_is_unicast(&o->sender.at)) {
         i3_drop(s, I3_DROP_SENDER);
         return false;
     }

@@ -93,8 +93,8 @@ static bool may_be_kept(struct i3_server *s, const struct passage *p, const stru
     bool to_address = t->target.type != I3_TO_STACK;
     if (!i3_id_equal(&t->id, p->packet->stack))
         reason = I3_DROP_WRONG_ID;
-    else if (t->prefix > I3_BITS ||
-             (to_address && (!i3_can_be_sent_to(&t->target.at) || i3_is_server(s, &t->target.at))))
+    else if (t->prefix > I3_BITS || (to_address && (!endpoint_is_unicast(&t->target.at) ||
+                                                    i3_is_server(s, &t->target.at))))
         reason = I3_DROP_TARGET;
     else if (to_address && !is_spoken(s, p, t->target.at.ip.family))
         reason = I3_DROP_FAMILY;
@@ -346,7 +346,7 @@ void i3_route_told(struct i3_server *s, struct passage *p, const struct i3_trigg
     const struct endpoint *at = s->closed ? &t->target.at : p->from;
     route_proof(s, &t->id, &t->target.at, proof);
     bool proven = s->closed ? crypto_equal(proof, t->key, I3_KEY) : at && at->ip.family == 4;
-    if (!asked || !proven || !i3_own(s, at->ip.family) || !i3_can_be_sent_to(at) ||
+    if (!asked || !proven || !i3_own(s, at->ip.family) || !endpoint_is_unicast(at) ||
         i3_is_server(s, at)) {
         i3_drop(s, I3_DROP_UNASKED);
         return;

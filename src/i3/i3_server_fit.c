@@ -11,10 +11,10 @@ static bool option_fits(const struct i3_packet *p, unsigned index)
     const struct i3_option *o = &p->option[index];
     switch (o->type) {
     case I3_SENDER:
-        return index == 0 && o->sender.type == I3_TO_IPV4 && i3_can_be_sent_to(&o->sender.at);
+        return index == 0 && o->sender.type == I3_TO_IPV4 && endpoint_is_unicast(&o->sender.at);
     case I3_INSERT: /* it reads memory that was given back, if anything is behind it */
-        return index + 1u == p->option_count &&
-               (o->trigger.target.type == I3_TO_STACK || i3_can_be_sent_to(&o->trigger.target.at));
+        return index + 1u == p->option_count && (o->trigger.target.type == I3_TO_STACK ||
+                                                 endpoint_is_unicast(&o->trigger.target.at));
     case I3_REMOVE:
     case I3_REQUEST_FOR_CACHE:
         return true;

@@ -88,7 +88,6 @@ struct passage {
 
 void i3_drop(struct i3_server *s, enum i3_drop reason);
 struct chord_id i3_ring_key(const struct i3_id *id);
-bool i3_can_be_sent_to(const struct endpoint *at);
 /* This server's address for clients, or one of the ring that is known: nothing of a client's leads there. */
 bool i3_is_server(const struct i3_server *s, const struct endpoint *at);
 /* Our own address of that family; NULL: we do not speak it. */

@@ -77,12 +77,6 @@ bool linux_socket_read(const struct nlmsghdr *h, uint8_t protocol, struct linux_
     return true;
 }
 
-static bool is_unspecified(const struct ip_address *ip)
-{
-    static const uint8_t none[16];
-    return !memcmp(ip->bytes, none, ip->family == 4 ? 4 : 16);
-}
-
 bool linux_socket_listens(const struct linux_socket *listener, const struct linux_flow *flow)
 {
     const struct endpoint *at = &listener->flow.local;
@@ -90,7 +84,7 @@ bool linux_socket_listens(const struct linux_socket *listener, const struct linu
         return false;
     /* Listening on all of IPv6 means IPv4 too, unless the program asked for IPv6 alone, which is
      * rare and does not matter here. */
-    if (is_unspecified(&at->ip))
+    if (ip_address_is_wildcard(&at->ip))
         return at->ip.family == 6 || flow->local.ip.family == 4;
     return ip_address_equal(&at->ip, &flow->local.ip);
 }

@@ -87,17 +87,6 @@ static void probe_all(struct i3 *m, instant now, struct i3_tunnel *t)
     set_due(m, s, now + TRY_AGAIN);
 }
 
-static bool plausible(const struct endpoint *e)
-{
-    if (!e->port || e->scope || (e->ip.family != 4 && e->ip.family != 6))
-        return false;
-    if (e->ip.family == 4)
-        return e->ip.bytes[0] && e->ip.bytes[0] < 224;
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-    bool is_link_local = e->ip.bytes[0] == 0xFE && (e->ip.bytes[1] & 0xC0) == 0x80;
-    return e->ip.bytes[0] != 0xFF && !is_link_local && memcmp(e->ip.bytes, mapped, sizeof mapped);
-}
-
 void i3_shortcut_offered(struct i3 *m, instant now, struct i3_tunnel *t, struct reader *r)
 {
     struct i3_shortcut *s = &t->shortcut;
@@ -127,7 +116,7 @@ void i3_shortcut_offered(struct i3 *m, instant now, struct i3_tunnel *t, struct 
     s->places = s->rounds = 0;
     memcpy(s->peer_token, token, sizeof token);
     for (unsigned i = 0; i < count; i++)
-        if (plausible(&at[i]))
+        if (endpoint_is_unicast(&at[i]))
             place_add(s, &at[i]);
     i3_shortcut_offer(m, now, t);
     probe_all(m, now, t);
@@ -152,7 +141,7 @@ void i3_shortcut_probed(struct i3 *m, instant now, const struct arrival *from, c
     struct i3_shortcut *s = &t->shortcut;
     s->seen = nonce;
     i3_tunnel_say(m, t, I3_SAY_SEEN);
-    if (!s->up && plausible(&from->remote) && place_add(s, &from->remote)) {
+    if (!s->up && endpoint_is_unicast(&from->remote) && place_add(s, &from->remote)) {
         s->rounds = 0;
         probe_all(m, now, t);
     }
