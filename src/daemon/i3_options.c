@@ -98,7 +98,9 @@ static int read_secret(const char *path, struct daemon_i3_settings *s)
 static int add_seed(const char *text, struct daemon_i3_settings *s)
 {
     if (s->seeds == CHORD_SEEDS_MAX)
-        return misused("more seeds than it would ask", "");
+        return misused(
+            "at most 16 seeds; some that are always there are enough, they know the others: ",
+            text);
     if (!endpoint_parse(text, 0, &s->seed[s->seeds]) || !s->seed[s->seeds].port)
         return misused("--seed is ADDRESS:PORT of a server's port for the ring, not ", text);
     s->seeds++;
