@@ -35,7 +35,7 @@ class Skip(Exception):
     """The machine lacks what the test needs."""
 
 
-def wait_until(condition, limit=10, what="a condition"):
+def wait_until(condition, limit=30, what="a condition"):
     """Waits until condition() is true and returns its value; after `limit` seconds raises Trouble."""
     end = time.monotonic() + limit
     while True:
@@ -155,7 +155,7 @@ class Process:
             self.popen = subprocess.Popen(machine.enter(argv), stdin=stdin, stdout=stdout or output,
                                           stderr=output, start_new_session=new_session, text=True)
         # nsenter forks to enter the process namespace; the program is its child.
-        wait_until(lambda: self.popen.poll() is not None or children(self.popen.pid), 10, f"{argv[0]} to start")
+        wait_until(lambda: self.popen.poll() is not None or children(self.popen.pid), 30, f"{argv[0]} to start")
         self.pid = (children(self.popen.pid) or [self.popen.pid])[0]
 
     def log(self):
@@ -165,7 +165,7 @@ class Process:
     def running(self):
         return self.popen.poll() is None
 
-    def await_log(self, text, limit=10):
+    def await_log(self, text, limit=30):
         """Waits until the program printed `text`."""
         wait_until(lambda: text in self.log() or not self.running(), limit, lambda: f'"{text}" in: {self.log()}')
         if text not in self.log():
@@ -178,7 +178,7 @@ class Process:
             os.kill(self.popen.pid, signal.SIGCONT)
         return self.popen.poll() is not None
 
-    def wait(self, limit=10):
+    def wait(self, limit=30):
         """Exit status, -N for a signal."""
         wait_until(self.ended, limit, lambda: f"{self.argv[0]} to end (process {self.pid}, state {state(self.pid)})")
         return self.popen.returncode
@@ -190,7 +190,7 @@ class Process:
             except ProcessLookupError:
                 pass
 
-    def end(self, number=signal.SIGTERM, limit=10):
+    def end(self, number=signal.SIGTERM, limit=30):
         """Asks the program to end and returns its status."""
         self.send_signal(number)
         return self.wait(limit)
@@ -255,7 +255,7 @@ class Machine:
         self.holder = subprocess.Popen(argv + ["sh", "-c", HOLDER, "sh", self.folder, name], stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, start_new_session=True)
         log.close()
-        wait_until(lambda: os.path.exists(self.file("ready")) or self.holder.poll() is not None, 10,
+        wait_until(lambda: os.path.exists(self.file("ready")) or self.holder.poll() is not None, 30,
                    f"the namespaces of {name}")
         if self.holder.poll() is not None:
             with open(self.file("holder.log")) as f:

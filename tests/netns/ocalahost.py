@@ -105,7 +105,7 @@ class Host(Machine):
         self.process = self.start([program("ocalad"), "--config", self.write_config()], "ocalad.log")
         return self.process
 
-    def up(self, limit=20):
+    def up(self, limit=60):
         """Starts ocalad and waits until it runs."""
         self.launch()
         wait_until(lambda: not self.process.running() or self.is_running(), limit,
@@ -120,7 +120,7 @@ class Host(Machine):
         except (OSError, Trouble, ValueError, KeyError):
             return False
 
-    def down(self, limit=15):
+    def down(self, limit=30):
         """SIGTERM; returns the exit status."""
         return self.process.end(signal.SIGTERM, limit)
 
@@ -141,8 +141,8 @@ class Host(Machine):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process.wait(15)
-        wait_until(lambda: not any(map(alive, everything)), 15, "all processes of ocalad to end")
+        self.process.wait()
+        wait_until(lambda: not any(map(alive, everything)), 30, "all processes of ocalad to end")
 
     def again(self):
         """Kills ocalad in the hardest way and starts it again."""
@@ -152,7 +152,7 @@ class Host(Machine):
     def log(self):
         return self.process.log() if self.process else ""
 
-    def await_log(self, text, limit=15):
+    def await_log(self, text, limit=30):
         wait_until(lambda: text in self.log(), limit, lambda: f'"{text}" in the log of {self.name}: {self.log()[-1500:]}')
 
     def ask(self, command, **args):
@@ -210,6 +210,18 @@ class Host(Machine):
         words = ["-c", str(count), "-i", "0.2", "-W", "10"] if count else ["-c", "1", "-w", "10"]
         return self.run(["ping", *words, name], limit=limit).returncode == 0
 
+    def start_echoes(self, name, count, interval):
+        """Sends `count` packets, one each `interval` seconds, and waits for the answers with patience (echoes.py)."""
+        return self.start(["/usr/bin/python3", os.path.join(netlab.HERE, "echoes.py"), name, str(count), str(interval)])
+
+    def echoes(self, name, count, interval):
+        """The same to its end: {"answered": how many, "twice": how many more than once, "ms": round trips, sorted}."""
+        process = self.start_echoes(name, count, interval)
+        status = process.wait(60 + count * interval)
+        if status:
+            raise Trouble(f"{self.name}: echoes of {name}: status {status}: {process.log()}")
+        return json.loads(process.log())
+
     def curl(self, url, *words, limit=30, check=True):
         """What curl fetched, as text."""
         return self.run(["curl", "-sS", "--max-time", str(limit - 2), *words, url], limit=limit, check=check).stdout
@@ -255,7 +267,7 @@ def serve_i3(machine, addresses, seeds=(), options=()):
     for seed in seeds:
         words += ["--seed", at_port(seed, 5611)]
     machine.server = machine.start(words, "i3-server.log")
-    wait_until(lambda: os.path.exists(ready), 20, lambda: f"{machine.name} to serve: {machine.server.log()}")
+    wait_until(lambda: os.path.exists(ready), 60, lambda: f"{machine.name} to serve: {machine.server.log()}")
 
 
 def underlay(lab, *, impair=(None, None), mtu=(1500, 1500), names=("alpha", "gate", "beta")):

@@ -56,7 +56,7 @@ class Resolved:
                                                    f"MulticastDNS=no\n{text}")
         self.bus = machine.start([shutil.which("dbus-daemon"), "--nofork", "--nopidfile", "--config-file",
                                   machine.write("bus.conf", BUS_CONFIG)], "dbus.log")
-        wait_until(lambda: machine.run(["test", "-S", BUS]).returncode == 0, 10, "the bus")
+        wait_until(lambda: machine.run(["test", "-S", BUS]).returncode == 0, 30, "the bus")
         if stub:
             os.unlink(machine.file("etc/resolv.conf"))
             os.symlink("../run/systemd/resolve/stub-resolv.conf", machine.file("etc/resolv.conf"))

@@ -27,11 +27,16 @@ NAME = "beta.west.ip"
 UDP_ECHO = """
 import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(5)
 s.connect((sys.argv[1], 7))
 sent = bytes(i * 7 % 256 for i in range(int(sys.argv[2])))
-s.send(sent)
-print("same" if s.recv(65536) == sent else "different")
+for attempt in range(4): # a datagram may be lost
+    try:
+        s.send(sent)
+        print("same" if s.recv(65536) == sent else "different")
+        break
+    except TimeoutError:
+        pass
 """
 
 
@@ -131,8 +136,8 @@ def rebinding_is_refused(net):
 def ping_reaches_beta(net):
     """ping -c 3 and ping -6 -c 3"""
     for family in ("-4", "-6"):
-        out = net.alpha.run(["ping", family, "-c", "3", "-i", "0.2", NAME], check=True).stdout
-        assert "3 received" in out, out
+        out = net.alpha.run(["ping", family, "-c", "3", "-w", "15", "-i", "0.2", NAME], check=True).stdout
+        assert "3 received" in out, out  # -w: it waits for all three
 
 
 @case
@@ -177,14 +182,14 @@ def udp_small_and_fragmented(net):
 def traceroute_ends_at_the_handle(net):
     """traceroute: beta's "port unreachable" comes back with the quoted packet rewritten"""
     address = net.alpha.lookup(NAME)[0]
-    out = net.alpha.run(["traceroute", "-n", "-q", "1", "-w", "3", "-m", "6", NAME]).stdout
+    out = net.alpha.run(["traceroute", "-n", "-q", "1", "-w", "10", "-m", "6", NAME], limit=70).stdout
     assert address in out.splitlines()[-1], out
 
 
 @case
 def closed_ports_are_refused_at_once(net):
     """TCP to a port without a server is refused, not silent"""
-    done = net.alpha.run(["curl", "-sS", "--max-time", "10", f"http://{NAME}:81/"])
+    done = net.alpha.run(["curl", "-sS", "--max-time", "20", f"http://{NAME}:81/"])
     assert done.returncode == 7, (done.returncode, done.stderr)
 
 
@@ -203,7 +208,7 @@ def the_policy_is_kept(net):
 @case
 def unknown_handles_are_unreachable(net):
     """an address of the pool that nobody has is unreachable at once"""
-    out = net.alpha.run(["ping", "-c", "1", "-W", "5", "198.18.255.254"]).stdout
+    out = net.alpha.run(["ping", "-c", "1", "-W", "20", "198.18.255.254"]).stdout
     assert "nreachable" in out, out
 
 

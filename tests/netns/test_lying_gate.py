@@ -61,7 +61,7 @@ def a_pinned_key_beats_the_gate():
         beta.config["state"] = beta.file("state")
         gate.ocala("key", "forget", NAME)
         beta.up()
-        assert wait_until(lambda: alpha.ping(NAME), 30, "the true beta")
+        assert wait_until(lambda: alpha.ping(NAME), 60, "the true beta")
         assert "pinned" in json.dumps(alpha.explain(NAME))
 
 
@@ -107,7 +107,7 @@ def the_first_key_that_was_vouched_for_stays():
         assert not alpha.ping(NAME), "alpha talks to another key under a name it knew"
         assert "forget" in json.dumps(alpha.explain(NAME)), alpha.explain(NAME)
         alpha.ocala("key", "forget", NAME)
-        assert wait_until(lambda: alpha.ping(NAME), 30, "alpha to take the new key after `key forget`")
+        assert wait_until(lambda: alpha.ping(NAME), 60, "alpha to take the new key after `key forget`")
 
 
 @case

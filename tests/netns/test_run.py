@@ -68,7 +68,7 @@ def the_exit_status_is_passed_on(net):
 @case
 def a_whole_shell(net):
     """a whole shell with several programs, which sees its own uid"""
-    done = run(net, "sh", "-c", f"id -u; ping -c 1 -W 10 {NAME} >/dev/null && echo pinged; "
+    done = run(net, "sh", "-c", f"id -u; ping -c 1 -w 10 {NAME} >/dev/null && echo pinged; "
                f"curl -sS http://{NAME}:8000/marker; dig +short {NAME}")
     lines = done.stdout.split("\n")
     assert lines[0] == NOBODY and service.MARKER in lines and lines[-2].startswith("198.1"), (done.stdout, done.stderr)

@@ -67,7 +67,7 @@ def states(net):
     assert manager.next()["RELOADING"] == "1" and manager.next() == {"READY": "1"}
     net.alpha.process.send_signal(signal.SIGTERM)
     assert manager.next() == {"STOPPING": "1"}
-    assert net.alpha.process.wait(15) == 0
+    assert net.alpha.process.wait() == 0
     os.unlink(manager.path)
 
 
@@ -111,7 +111,7 @@ def everything_is_killed(net):
         os.kill(pid, signal.SIGSTOP)  # nobody may undo anything
     for pid in everything:
         os.kill(pid, signal.SIGKILL)
-    net.alpha.process.wait(15)
+    net.alpha.process.wait()
     wait_until(lambda: not any(map(alive, everything)), 15, "all processes to end")
     assert net.alpha.run(["cat", "/etc/resolv.conf"]).stdout != before
     net.alpha.up()
