@@ -7,6 +7,7 @@
  * the one behind which the receiver is; it goes on to the second, unless there were MOST already within this second.  What
  * is in it is sealed: a middlebox sees sizes and times, not contents. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 
 struct filter {
     int fd;
+    struct sockaddr_in server; /* asked; the one that is responsible answers, and delivers */
     struct i3_trigger trigger;
     unsigned most, passed;
     time_t second;
@@ -49,7 +51,7 @@ static void send_packet(const struct filter *f, const struct i3_packet *p)
     uint8_t bytes[I3_DATAGRAM_MAX];
     size_t size = i3_packet_write(p, bytes, sizeof bytes);
     if (size)
-        send(f->fd, bytes, size, 0);
+        sendto(f->fd, bytes, size, 0, (const struct sockaddr *)&f->server, sizeof f->server);
 }
 
 static void insert(const struct filter *f)
@@ -118,19 +120,25 @@ static void receive(struct filter *f)
 static bool set_up(struct filter *f, char **words)
 {
     struct endpoint server, self;
-    struct sockaddr_in server_native, self_native;
-    struct i3_hash *h = i3_hash_new();
-    if (!socket_address(words[1], &server, &server_native) ||
-        !socket_address(words[2], &self, &self_native))
+    struct sockaddr_in self_native;
+    if (!socket_address(words[1], &server, &f->server) ||
+        !socket_address(words[2], &self, &self_native)) {
+        fprintf(stderr, "i3-filter: %s and %s must both be IPV4-ADDRESS:PORT\n", words[1],
+                words[2]);
         return false;
+    }
+    struct i3_hash *h = i3_hash_new();
     i3_id_of_name(h, NULL, words[3], &f->trigger.id, f->trigger.key);
     i3_hash_free(h);
     f->trigger.prefix = I3_BITS;
     f->trigger.target = i3_address_of(&self);
     f->most = (unsigned)strtoul(words[4], NULL, 10);
     f->fd = socket(AF_INET, SOCK_DGRAM, 0);
-    return f->fd >= 0 && !bind(f->fd, (struct sockaddr *)&self_native, sizeof self_native) &&
-           !connect(f->fd, (struct sockaddr *)&server_native, sizeof server_native);
+    if (f->fd < 0 || bind(f->fd, (struct sockaddr *)&self_native, sizeof self_native)) {
+        fprintf(stderr, "i3-filter: cannot listen at %s: %s\n", words[2], strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 int main(int count, char **words)
@@ -139,10 +147,12 @@ int main(int count, char **words)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    if (count != 5 || !set_up(&f, words)) {
+    if (count != 5) {
         fprintf(stderr, "usage: i3-filter SERVER:PORT OWN-ADDRESS:PORT NAME MOST-A-SECOND\n");
         return 2;
     }
+    if (!set_up(&f, words))
+        return 1;
     for (time_t due = 0; !ends;) {
         if (time(NULL) >= due) {
             insert(&f);
