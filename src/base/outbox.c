@@ -30,11 +30,7 @@ uint8_t *outbox_room(struct outbox *o, size_t size)
 {
     if (o->first == o->last)
         o->first = o->last = 0, o->used = 0;
-    if (o->last == o->slots || size > o->room - o->used) {
-        o->dropped++;
-        return NULL;
-    }
-    return o->block + o->used;
+    return o->last == o->slots || size > o->room - o->used ? NULL : o->block + o->used;
 }
 
 void outbox_post(struct outbox *o, const struct endpoint *to, size_t size)
@@ -46,13 +42,14 @@ void outbox_post(struct outbox *o, const struct endpoint *to, size_t size)
     o->used += size;
 }
 
-void outbox_send(struct outbox *o, const struct endpoint *to, const void *bytes, size_t size)
+bool outbox_send(struct outbox *o, const struct endpoint *to, const void *bytes, size_t size)
 {
     uint8_t *room = outbox_room(o, size);
     if (!room)
-        return;
+        return false;
     memcpy(room, bytes, size);
     outbox_post(o, to, size);
+    return true;
 }
 
 bool outbox_take(struct outbox *o, struct outbox_letter *ret)

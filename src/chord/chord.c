@@ -88,8 +88,11 @@ static void send_as_it_is(struct chord *c, const struct endpoint *to, const stru
     }
     size_t most = m->payload_size + CHORD_FINGERS_MAX * 38 + 2 * CHORD_OVERHEAD;
     uint8_t *room = outbox_room(&c->out, most);
-    if (room)
-        outbox_post(&c->out, to, chord_message_write(m, ring_secret(c), room, most));
+    if (!room) {
+        chord_drop(c, CHORD_DROP_OUTBOX);
+        return;
+    }
+    outbox_post(&c->out, to, chord_message_write(m, ring_secret(c), room, most));
 }
 
 void chord_send(struct chord *c, const struct endpoint *to, struct chord_message *m)

@@ -43,7 +43,8 @@
     X(HOPS, "hops", "it crossed too many servers")                                                 \
     X(TOO_BIG, "too-big", "larger than a datagram of the ring")                                    \
     X(FAMILY, "family", "an address of a family that this node does not speak")                    \
-    X(UNFIT, "unfit", "a payload that other nodes may not survive")
+    X(UNFIT, "unfit", "a payload that other nodes may not survive")                                \
+    X(OUTBOX, "outbox", "more to send than the node holds")
 
 enum chord_drop {
 #define CHORD_DROP_ENUM(id, name, text) CHORD_DROP_##id,

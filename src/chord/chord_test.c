@@ -389,6 +389,22 @@ static void garbage(void **state)
     lone_free(l);
 }
 
+/* What finds no room before it is pulled is counted. */
+static void more_than_it_holds(void **state)
+{
+    struct lone *l = lone_new("20000000000000000000000000000000000000a0", "127.0.0.1:6510", NULL);
+    struct i3_vector ping = i3_vector("C8");
+    struct outbox_letter letter;
+    unsigned said = 0;
+    for (unsigned i = 0; i < 900; i++)
+        hears(l, SECOND * (1 + i / 300), ping.bytes, ping.size);
+    while (chord_output(l->chord, &letter))
+        said++;
+    assert_true(said > 100 && said < 900);
+    assert_int_equal(chord_counters(l->chord)->drops[CHORD_DROP_OUTBOX], 900 - said);
+    lone_free(l);
+}
+
 /* Two nodes that each think that the key is the other's. */
 static void circles_end(void **state)
 {
@@ -456,6 +472,7 @@ int main(void)
         cmocka_unit_test(strangers),
         cmocka_unit_test(one_source_leaves_room_for_others),
         cmocka_unit_test(garbage),
+        cmocka_unit_test(more_than_it_holds),
         cmocka_unit_test(circles_end),
         cmocka_unit_test(without_the_secret),
     };

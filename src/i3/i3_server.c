@@ -271,8 +271,10 @@ static bool answer_ping(struct i3_server *s, const struct endpoint *from, const 
     ping.is_reply = true;
     ping.abilities = i3_abilities(s, from);
     i3_ping_write(&ping, reply);
-    outbox_send(&s->out, from, reply, sizeof reply);
-    s->counters.pings++;
+    if (outbox_send(&s->out, from, reply, sizeof reply))
+        s->counters.pings++;
+    else
+        i3_drop(s, I3_DROP_OUTBOX);
     return true;
 }
 
