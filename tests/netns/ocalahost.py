@@ -204,7 +204,7 @@ class Host(Machine):
         """Addresses as dig prints them; a list."""
         return self.run(["dig", "+short", "+time=15", "+tries=1", name, kind]).stdout.split()
 
-    def ping(self, name, count=None, limit=20):
+    def ping(self, name, count=None, limit=60):
         """True when an answer came.  Of `count` packets all are sent; without a count it is one a second until the first
         answer, for ten seconds: a single packet may be lost."""
         words = ["-c", str(count), "-i", "0.2", "-W", "10"] if count else ["-c", "1", "-w", "10"]

@@ -93,7 +93,7 @@ def opens_from_forged_addresses(net):
         assert net.gamma.ping(ALPHA) and net.beta.ping(ALPHA)
     computed = net.alpha.drops()["bad-handshake"] - before
     assert 0 < computed <= 2 * 128, f"{computed} handshakes were computed"
-    wait_until(lambda: not net.alpha.ask("status")["host"]["under_load"], 20, "the load to be over")
+    wait_until(lambda: not net.alpha.ask("status")["host"]["under_load"], 40, "the load to be over")
 
 
 @case
@@ -113,13 +113,14 @@ def unknown_labels_from_forged_addresses(net):
     """records with labels that nobody gave: dropped by name, and hardly any is answered"""
     dice = random.Random(3)
     datagrams = [bytes([RECORD, 1, 16, 0]) + dice.randbytes(12 + 100) for _ in range(5000)]
-    capture = net.alpha.capture("eth0")
+    capture, start = net.alpha.capture("eth0"), time.monotonic()
     with net.flood(datagrams, 20000, "11.0.0.1", 60000):
         time.sleep(2)
         assert net.beta.ping(ALPHA)
+    lasted = time.monotonic() - start
     answers = sum(f[12:14] == b"\x08\x00" and f[26:30] == bytes([10, 1, 0, 1]) and f[30] == 11 for f in capture.frames())
     assert net.alpha.drops()["unknown-label"] + net.alpha.drops().get("stale-label", 0) > 5000
-    assert answers <= 5 * 64, f"{answers} answers"
+    assert answers <= 64 * (2 + lasted), f"{answers} answers in {lasted:.1f} s"
 
 
 def forged_records(net):
@@ -157,13 +158,13 @@ def three_times_what_is_carried(net):
         carried = most_opened(net, forged)
         assert net.beta.ping(ALPHA)
         first = net.link(net.beta, ALPHA)
-        with net.flood(forged, int(3.5 * carried), "10.1.0.2", 1) as blast:
+        with net.flood(forged, int(3.5 * carried), "10.1.0.2", 1, seconds=180) as blast:
             start = time.monotonic()
-            assert net.gamma.ping(ALPHA, limit=25), "no new link during the flood"
+            wait_until(lambda: net.gamma.ping(ALPHA), 60, "a new link during the flood")
             took = time.monotonic() - start
             pings = net.beta.run(["ping", "-c", "50", "-i", "0.2", ALPHA], limit=40).stdout
             # Of the messages that make new keys many are lost too: they are sent again.
-            wait_until(lambda: not blast.running() or (net.link(net.beta, ALPHA) or first)["rekeys"] >= first["rekeys"] + 2, 40, "new keys")
+            wait_until(lambda: not blast.running() or (net.link(net.beta, ALPHA) or first)["rekeys"] >= first["rekeys"] + 2, 80, "new keys")
             last = net.link(net.beta, ALPHA)
             lasted = time.monotonic() - start
     suite.comment(f"{blast.rate:.0f} forged records a second, alpha can open {carried:.0f}; gamma's first answer took "

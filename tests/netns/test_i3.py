@@ -232,7 +232,7 @@ def a_middlebox():
         passed = int(box.log().split()[-4])
         assert passed > 20, box.log()
         # Without it beta hears nothing any more but what is said to make a link.
-        assert not net.alpha.ping(NAME, limit=20) or "by private identifier" not in tunnel_text(net.alpha, NAME)
+        assert not net.alpha.ping(NAME) or "by private identifier" not in tunnel_text(net.alpha, NAME)
 
 
 @case
@@ -280,7 +280,7 @@ def a_sender_has_it_pass_a_filter():
         passed = int(box.log().split()[-4])
         assert passed > 30, box.log()
         # Nothing goes past it: not on this link, and there is no other.
-        assert not net.alpha.ping(NAME, limit=40)
+        assert not net.alpha.ping(NAME)
         net.alpha.again()
         wait_until(lambda: "has to pass" in json.dumps(net.alpha.explain(NAME)), 90, lambda: net.alpha.explain(NAME))
 
@@ -373,7 +373,7 @@ def a_stolen_trigger_costs_nothing_but_time():
         wait_until(lambda: mallory.drops()["bad-mac"] > 0, 20, lambda: f"mallory to hear the handshake: {mallory.drops()}")
         net.beta.down()
         net.alpha.again()
-        assert not net.alpha.ping(NAME, limit=40)
+        assert not net.alpha.ping(NAME)
         assert not mallory.ask("path")["paths"]
 
 

@@ -161,7 +161,7 @@ def a_ring_with_a_secret(net):
         rest = [name for name in ("one", "two", "three") if name != victim]
         net.formed(*rest)
         for ident, bob in zip(idents, bobs):
-            net.reaches("one", ident, bob, "from a copy", limit=10)
+            net.reaches("one", ident, bob, "from a copy", limit=30)
         assert net.ask("one")["ring_drops"]["secret"] > 0
         assert not net.ask("four")["nodes"]
 

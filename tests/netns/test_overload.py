@@ -91,7 +91,7 @@ def received(net):
 
 
 @contextlib.contextmanager
-def data(net, rate, seconds=60):
+def data(net, rate, seconds=180):
     """A program on alpha sends this many datagrams a second to beta."""
     lines = net.alpha.write("datagrams", bytes(SIZE).hex() + "\n")
     with open(lines) as f:
@@ -122,9 +122,9 @@ def most_carried(net):
 def a_flood_of_records_that_do_not_open(net):
     """records with the right label from the right host, each of which must be tried: as many as the wire takes"""
     with netlab.leash(net.beta.daemon_pid(), 0.2):
-        flood = net.alpha.start(["/usr/bin/python3", "-c", FLOOD, "10.1.0.2", str(PORT), "60", net.record.hex()])
-        net.alpha.start(["ping", "-i", "0.2", "-w", "60", BETA])  # keys age by use
-        lives(net, 25)
+        flood = net.alpha.start(["/usr/bin/python3", "-c", FLOOD, "10.1.0.2", str(PORT), "180", net.record.hex()])
+        net.alpha.start(["ping", "-i", "0.2", "-w", "180", BETA])  # keys age by use
+        lives(net, 60)
         assert flood.running(), "the load ended too early to show anything"
         flood.end()
     drops = net.beta.drops()
@@ -142,7 +142,7 @@ def three_times_what_is_carried(net):
         assert net.alpha.ping(BETA)
         with data(net, 3.5 * carried):
             before, start = received(net), time.monotonic()
-            lives(net, 25)
+            lives(net, 60)
             lasted = time.monotonic() - start
             given, came = ((now - then) / lasted / (SIZE + 28) for now, then in zip(received(net), before))
         unread = net.beta.drops()["overload"]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """
-          east.ip (40 Mbit/s)            west.ip
+          east.ip (16 Mbit/s)            west.ip
     alpha ------------------- gate ------------------- beta
     10.1.0.1       10.1.0.2        10.2.0.1       10.2.0.2
 
@@ -34,7 +34,7 @@ def fixture():
     need("curl")
     with Lab(machine_class=Host) as lab:
         net = Net()
-        net.alpha, net.gate, net.beta = underlay(lab, impair=("--rate 40", None))
+        net.alpha, net.gate, net.beta = underlay(lab, impair=("--rate 16", None))
         gateway_overlays(net.alpha, net.gate, net.beta)
         for host in (net.gate, net.beta, net.alpha):
             host.up()
