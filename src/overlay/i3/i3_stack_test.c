@@ -266,6 +266,18 @@ static void while_it_runs(void **state)
     }
 }
 
+/* No more triggers than one host may have. */
+static void fill_with_triggers(struct lab_host *h)
+{
+    struct i3 *m = i3_of(h->overlay);
+    while (m->client.binding_count < I3_BINDINGS_MAX) {
+        struct i3_id id;
+        uint8_t key[I3_KEY];
+        i3_client_draw(&m->client, &id, key);
+        assert_non_null(i3_binding_add(&m->client, lab->now, &id, key, 256, NULL, 0));
+    }
+}
+
 /* There is room for one of the two triggers that a tunnel behind a middlebox has: it has none then. */
 static void both_triggers_or_none(void **state)
 {
@@ -277,18 +289,19 @@ static void both_triggers_or_none(void **state)
     struct i3_tunnel *t = lab_tunnel(beta, 0);
     i3_binding_remove(&m->client, t->own);
     t->own = NULL;
-    while (m->client.binding_count < I3_BINDINGS_MAX) {
-        struct i3_id id;
-        uint8_t key[I3_KEY];
-        i3_client_draw(&m->client, &id, key);
-        assert_non_null(i3_binding_add(&m->client, lab->now, &id, key, 256, NULL, 0));
-    }
+    fill_with_triggers(beta);
     for (unsigned i = 0; i < 2; i++) {
         i3_exchange_redraw(m, lab->now, t);
         assert_null(t->own);
         assert_null(t->inner);
         assert_int_equal(m->client.binding_count, I3_BINDINGS_MAX - 1);
     }
+    /* And nothing can be opened: the reason says so. */
+    fill_with_triggers(beta);
+    lab_open(beta, "gamma");
+    lab_run(lab, 6 * SECOND);
+    assert_true(beta->tunnel[1].failed);
+    assert_non_null(strstr(beta->tunnel[1].reason, "4096 triggers"));
     lab_free(lab);
 }
 

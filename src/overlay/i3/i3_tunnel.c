@@ -492,12 +492,17 @@ static void opening_over(struct i3 *m, struct i3_tunnel *t)
     if (asked_last(m, t))
         endpoint_format(asked_last(m, t), at);
     text_begin(&reason, t->reason, sizeof t->reason);
-    if (no && !m->client.self[0].at.ip.family) /* nor did anybody answer by IPv4 */
+    if (!t->back)
+        text_add(&reason,
+                 "this host keeps %u triggers in the servers of %s already, and no more at a time: "
+                 "it has too many neighbours there",
+                 m->client.binding_count, m->overlay.settings.instance);
+    else if (no && !m->client.self[0].at.ip.family) /* nor did anybody answer by IPv4 */
         text_add(&reason,
                  "the server %s of %s does not serve hosts by IPv6: the servers have no secret in "
                  "common, so some may be originals, which speak IPv4 only",
                  endpoint_format(&no->at, at), m->overlay.settings.instance);
-    else if (t->back && t->back->refused)
+    else if (t->back->refused)
         text_add(&reason, "the server %s refuses the triggers of %s", at,
                  m->overlay.settings.instance);
     else
