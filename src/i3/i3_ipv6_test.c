@@ -358,6 +358,29 @@ static void bad_addresses(void **state)
     i3_ring_free(r);
 }
 
+/* A SENDER that the responsible server cannot answer is no reason to take a trigger as one that a server hands over. */
+static void a_sender_not_spoken(void **state)
+{
+    static const enum i3_ring_speech all[2] = {I3_RING_V6_V4, I3_RING_V6};
+    struct i3_ring *r = i3_ring_formed(all, 2, 17, secret);
+    struct endpoint six = i3_ring_client6(0), four = i3_ring_client(0);
+    struct i3_trigger end = i3_ring_drawn(r, &six), chain;
+    do {
+        chain = i3_ring_drawn(r, &six);
+        i3_ring_lead_to(&chain, &end.id);
+    } while (i3_ring_owner(r, &chain.id) != 1);
+    assert_true(i3_ring_insert(r, &six, 1, &chain));
+    i3_ring_run(r, I3_LIFETIME + SECOND);
+    struct i3_packet p = {.flags = I3_OPTIONS, .depth = 1, .stack = &chain.id, .option_count = 2};
+    p.option[0] = (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&four)};
+    p.option[1] = (struct i3_option){.type = I3_INSERT, .trigger = chain};
+    i3_ring_send_packet(r, &four, &r->server[0].also, &p);
+    i3_ring_run(r, 100 * MILLISECOND);
+    assert_int_equal(drops(r, 1, I3_DROP_FAMILY), 1);
+    assert_int_equal(i3_server_triggers(r->server[1].server), 0);
+    i3_ring_free(r);
+}
+
 /* A server without an address of that family says so by a counter, and goes on. */
 static void not_spoken(void **state)
 {
@@ -428,6 +451,7 @@ int main(void)
         cmocka_unit_test(cache_in_his_family),
         cmocka_unit_test(hello),
         cmocka_unit_test(bad_addresses),
+        cmocka_unit_test(a_sender_not_spoken),
         cmocka_unit_test(not_spoken),
         cmocka_unit_test(translated),
     };

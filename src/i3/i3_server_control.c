@@ -185,7 +185,7 @@ static void ask_target(struct i3_server *s, struct passage *p, const struct i3_t
 /* Over a ring with a secret, which no client can write to: i3_server.c passes none of theirs on without a SENDER. */
 static bool is_handed_over(const struct i3_server *s, const struct passage *p)
 {
-    return s->closed && !p->from && !p->reply.ip.family;
+    return s->closed && !p->from && !i3_packet_option(p->packet, I3_SENDER);
 }
 
 static bool was_kept(struct i3_server *s, const struct i3_trigger *seen)
