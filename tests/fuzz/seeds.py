@@ -571,6 +571,16 @@ def i3():
     for ring, client, kind in ((2, 0x10, 2), (2, 0x12, 2), (3, 0x12, 2), (3, 0x10, 8), (2, 0x12, 3), (3, 0x12, 5)):
         steps = [six(kind, target, sender) for target in (b"\x30" + whose, four) for sender in (sender6, b"\x01" + four)]
         seed("i3_server", f"six-{ring}-{client}-{kind}", bytes([ring]) + b"".join(bytes([client, len(p)]) + p for p in steps))
+    # 4: it knows another server, and keeps a chain from `near` to `far`, which is that one's.  Who answers for `far`?
+    near = b"\x10" + bytes(7) + bytes.fromhex("df143e151395aabc04b8facf204d4835") + bytes(8)
+    far, data = b"\x50" + bytes(31), b"\x10\x10\1" + near + b"data"
+    cache = b"\x08\0" + far + struct.pack(">H", 128) + sixteen + four + key
+    told = struct.pack(">H", 2 + len(cache)) + cache
+    routed = b"\x10\x20\1" + near + told
+    routed = b"\0" + near[:20] + struct.pack(">H", len(routed)) + routed
+    for name, by, packet in (("4", 0x20, b"\x10\x20\0" + told), ("6", 0x22, b"\x10\x20\0" + told), ("ring", 0x21, routed)):
+        steps = ((0x10, data), (by, packet), (0x10, data), (0x10, data))
+        seed("i3_server", f"told-{name}", b"\6" + b"".join(bytes([who, len(p)]) + p for who, p in steps))
     for ring in (2, 3):
         ping = b"\x01" + bytes(39)
         seed("i3_server", f"ping-{ring}", bytes([ring]) + b"".join(bytes([client, 40]) + ping for client in (0x10, 0x12)))
