@@ -34,6 +34,7 @@
 #define RON_WANT_MOST   MINUTE       /* longest pause between attempts to have a link            */
 #define RON_DOUBT       MINUTE       /* how long a hop that failed us is left out, at first      */
 #define RON_DOUBT_MOST  (10 * MINUTE)
+#define RON_RESORT      (2 * SECOND) /* ... though there is no other way                         */
 #define RON_BUDGET      (8 * 1000)   /* thousandths of a probe saved up, at least */
 #define RON_NEWS_PAUSE  (SECOND / 2) /* changes of membership are told together                 */
 

@@ -67,21 +67,23 @@ static bool all_doubted(instant now, const struct ron_member *m)
     return !m->near.measure.outage && m->near.measure.rtt;
 }
 
-/* What we know of a hop is stronger than what it says. */
-static void correct(instant now, const struct ron_member *m, struct ron_way *w)
+/* What we know of a hop is stronger than what it says.  `resort`: there is no other way, so one that failed us may be tried
+ * again, though not at once. */
+static void correct(instant now, const struct ron_member *m, struct ron_way *w, bool resort)
 {
     const struct ron_tried *t = tried_find((struct ron_member *)m, w->hop);
     if (!t || now >= t->until) {
         w->usable = w->usable && (w->hop == m->hop || !all_doubted(now, m));
         return;
     }
-    w->usable = w->usable && !t->dead;
+    instant failed = t->until - t->pause;
+    w->usable = w->usable && (!t->dead || (resort && now - failed >= RON_RESORT));
     w->rtt = t->rtt > w->rtt ? t->rtt : w->rtt;
     w->loss = t->loss > w->loss ? t->loss : w->loss;
 }
 
 static struct ron_way way_by(const struct ron *r, instant now, const struct ron_member *m,
-                             const struct ron_member *hop)
+                             const struct ron_member *hop, bool resort)
 {
     struct ron_way w = {.hop = hop->id};
     const struct ron_measure *x = &hop->near.measure;
@@ -94,20 +96,29 @@ static struct ron_way way_by(const struct ron *r, instant now, const struct ron_
     w.usable = true;
     w.rtt = x->rtt + (instant)e->rtt * MICROSECOND;
     w.loss = 10000 - (100 - ron_loss(x)) * (100u - e->loss);
-    correct(now, m, &w);
+    correct(now, m, &w, resort);
     w.cost = cost_of(m->metric, w.rtt, w.loss);
     return w;
 }
 
-struct ron_way ron_way_best(const struct ron *r, instant now, const struct ron_member *m)
+static struct ron_way best_of(const struct ron *r, instant now, const struct ron_member *m,
+                              bool resort)
 {
     struct ron_way best = {.cost = UINT64_MAX};
     for (const struct ron_member *c = r->members; c && !m->no_hops; c = c->by_host.next) {
-        struct ron_way w = way_by(r, now, m, c);
+        struct ron_way w = way_by(r, now, m, c, resort);
         if (w.usable && w.cost < best.cost)
             best = w;
     }
     return best;
+}
+
+struct ron_way ron_way_best(const struct ron *r, instant now, const struct ron_member *m)
+{
+    struct ron_way best = best_of(r, now, m, false);
+    if (best.usable || m->hop || ron_way_direct(m).usable)
+        return best;
+    return best_of(r, now, m, true);
 }
 
 struct ron_way ron_way_used(const struct ron *r, const struct ron_member *m)
@@ -182,7 +193,7 @@ static void check_word(struct ron *r, instant now, struct ron_member *m)
     const struct ron_measure *x = &m->through.measure;
     if (!hop || !x->rtt || x->outage)
         return;
-    struct ron_way said = way_by(r, now, m, hop);
+    struct ron_way said = way_by(r, now, m, hop, false);
     if (said.usable &&
         (x->rtt > LIE * said.rtt + GAIN_LEAST || ron_loss(x) * 100 > LIE * said.loss + 1000))
         remember(r, now, m, false);
