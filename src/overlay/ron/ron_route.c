@@ -214,7 +214,9 @@ void ron_route(struct ron *r, instant now, struct ron_member *m)
         }
         return;
     }
-    if (m->hop && direct.usable && direct.measured && direct.cost <= used.cost) {
+    /* A hop that promised to be better has to answer or to fail: left before, it would be believed again at once. */
+    bool on_trial = !used.measured && m->because == RON_BECAUSE_BETTER;
+    if (m->hop && !on_trial && direct.usable && direct.measured && direct.cost <= used.cost) {
         use(r, now, m, &direct, RON_BECAUSE_AS_GOOD);
         return;
     }
