@@ -84,8 +84,9 @@ class Server:
         natted = False
         if packet.flags & wire.FIRST_HOP:
             sender = packet.option(wire.SENDER)
+            moves = packet.has(wire.INSERT), packet.has(wire.REMOVE)
             natted = bool(source and sender and sender[0] == "ip4" and sender[1] != source
-                          and not (packet.has(wire.INSERT) and packet.has(wire.REMOVE)))
+                          and (packet.flags & wire.DATA or any(moves)) and not all(moves))
             packet.flags &= ~wire.FIRST_HOP
         if not packet.stack:
             if not self.relay_challenge(packet):
@@ -199,8 +200,7 @@ class Server:
     # The first server of a client behind a NAT.
 
     def translate(self, packet, source):
-        insert = packet.option(wire.INSERT)
-        sender = ip4(*self.told) if insert else ip4(*source)
+        sender = ip4(*source) if packet.flags & wire.DATA else ip4(*self.told)
         options = []
         for kind, body in packet.options:
             if kind == wire.SENDER:

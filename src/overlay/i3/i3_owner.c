@@ -6,9 +6,9 @@
  * What is asked for is another identifier at the same place, with an end that is drawn each time: an answer shows that the
  * question was seen.
  *
- * The first question is a control packet.  A client behind a NAT may get no answer to one for a foreign identifier (an
- * original translates its address only in data), so every other question is a data packet of one byte, which nobody at
- * the other end takes for anything. */
+ * A question is a data packet of one byte, which nobody at the other end takes for anything: in a control packet that
+ * neither inserts nor removes an original does not translate the address of a client behind a NAT, and its answer is lost.
+ */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -45,10 +45,9 @@ static void ask(struct i3_client *c, instant now, struct i3_owner *o)
     else if (!ask_whom(c, now, o, &o->via))
         return;
     o->asked = now;
-    bool hidden = c->behind_nat || !c->self[o->via.ip.family == 6].at.ip.family;
     o->asked_as = o->id;
     i3_client_draw_end(c, &o->asked_as);
-    i3_client_send(c, &o->via, &o->asked_as, &request, !known && (hidden || o->asks % 2));
+    i3_client_send(c, &o->via, &o->asked_as, &request, true);
     o->asks++;
 }
 

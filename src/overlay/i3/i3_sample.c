@@ -21,8 +21,7 @@ static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
 
 static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
 {
-    bool find = s->state != I3_SAMPLE_MEASURE;
-    s->due = now + (find ? FIND_AGAIN : MEASURE_LIMIT);
+    s->due = now + (s->state == I3_SAMPLE_MEASURE ? MEASURE_LIMIT : FIND_AGAIN);
     i3_client_wake(c, s->due);
     if (s->state == I3_SAMPLE_MEASURE)
         s->via = s->at;
@@ -32,7 +31,7 @@ static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
         return;
     s->asks++;
     s->sent = now;
-    i3_client_send(c, &s->via, &s->id, &request, find);
+    i3_client_send(c, &s->via, &s->id, &request, true);
 }
 
 void i3_samples_begin(struct i3_client *c, instant now)
