@@ -1,5 +1,7 @@
 """Servers and clients of the original i3 on machines of the lab.  They are models (tests/interop/), which die of what the
-original died of, and say so; what it survived but a good peer does not send they print as "odd"."""
+original died of, and say so; what it survived but a good peer does not send they print as "odd".
+
+With OCALA_I3_ORIGINALS they are the original's own programs out of that folder (tests/interop/originals/build)."""
 import contextlib
 import json
 import os
@@ -15,6 +17,7 @@ from netlab import Lab, program, wait_until
 from ocalahost import Host
 
 MODELS = os.path.join(netlab.ROOT, "tests", "interop")
+PROGRAMS = os.environ.get("OCALA_I3_ORIGINALS") or MODELS
 sys.path.insert(0, MODELS)
 import i3_original_wire as wire  # noqa: E402
 from i3_original_client import KEY, identifier  # noqa: E402
@@ -32,11 +35,11 @@ def picture(servers):
 
 
 class Original:
-    """A model that runs."""
+    """One that runs."""
 
     def __init__(self, machine, words, log, **more):
         self.machine = machine
-        self.process = machine.start([PYTHON, os.path.join(MODELS, words[0]), *words[1:]], log, **more)
+        self.process = machine.start([PYTHON, os.path.join(PROGRAMS, words[0]), *words[1:]], log, **more)
         self.killed = False
         self.process.await_log("ready", 20)
 

@@ -38,7 +38,7 @@ def curl_by_one_original():
         await_way(net.alpha, NAME, "by private identifier")
         await_way(net.beta, "alpha.lab.i3", "by private identifier")
         check(net)
-        assert net.originals[0].triggers() >= 4
+        wait_until(lambda: net.originals[0].triggers() >= 4, 10, lambda: net.originals[0].log())
         net.beta.down()
         net.alpha.down()
         wait_until(lambda: net.originals[0].triggers() == 0, 30, lambda: net.originals[0].log())

@@ -225,6 +225,16 @@ static void retries_and_pause(void **state)
     lone_stop(&lone);
 }
 
+/* A question is data: from behind a NAT an original answers any other to an address that nobody knows. */
+static void asked_by_data(const char *to)
+{
+    struct i3_packet p;
+    const struct i3_datagram *d = lone_said_to(&lone, to);
+    assert_int_equal(i3_packet_parse(d->bytes, d->size, &p), I3_FINE);
+    assert_non_null(i3_packet_option(&p, I3_REQUEST_FOR_CACHE));
+    assert_true(p.flags & I3_DATA);
+}
+
 /* Known for 20 s; asked for again three times in the last of them; then not known. */
 static void responsible_for_a_while(void **state)
 {
@@ -233,27 +243,27 @@ static void responsible_for_a_while(void **state)
     memcpy(&id, asked.bytes + I3_HEADER, sizeof id);
     lone_start(&lone, "192.0.2.1:5610", "127.0.0.1:10001", 0);
     i3_owner_want(&lone.client, lone.now, &id);
-    lone_said_to(&lone, "192.0.2.1:5610");
+    asked_by_data("192.0.2.1:5610");
     lone.client.owners->asked_as = id;
     replay("E12");
     assert_true(event(I3_EVENT_OWNER));
     pass(16900 * MILLISECOND);
     lone_said_nothing(&lone);
     pass(100 * MILLISECOND);
-    lone_said_to(&lone, "127.0.0.1:5610");
+    asked_by_data("127.0.0.1:5610");
     lone.client.owners->asked_as = id;
     replay("E12"); /* another 20 s */
     assert_false(event(I3_EVENT_OWNER));
     pass(17 * SECOND);
     for (unsigned i = 0; i < 3; i++) {
-        lone_said_to(&lone, "127.0.0.1:5610");
+        asked_by_data("127.0.0.1:5610");
         lone_said_nothing(&lone);
         assert_int_equal(i3_owner_at(&lone.client, &id).port, 5610);
         pass(SECOND);
     }
     assert_true(event(I3_EVENT_OWNER));
     assert_int_equal(i3_owner_at(&lone.client, &id).ip.family, 0);
-    lone_said_to(&lone, "192.0.2.1:5610"); /* and by the way of those that are not known */
+    asked_by_data("192.0.2.1:5610"); /* and by the way of those that are not known */
     i3_owner_release(&lone.client, &id);
     assert_null(lone.client.owners);
     lone_stop(&lone);
@@ -265,6 +275,7 @@ static void answer_sample(const struct i3_datagram *d, const char *from, instant
     uint8_t bytes[256];
     assert_int_equal(i3_packet_parse(d->bytes, d->size, &p), I3_FINE);
     assert_non_null(i3_packet_option(&p, I3_REQUEST_FOR_CACHE));
+    assert_true(p.flags & I3_DATA);
     struct endpoint at = lone_endpoint(from);
     struct i3_packet answer = {.flags = I3_OPTIONS, .option_count = 1};
     answer.option[0] = (struct i3_option){
