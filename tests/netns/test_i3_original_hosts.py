@@ -59,7 +59,7 @@ def with_everything_on():
         assert net.beta.ping("alpha.lab.i3")
         await_way(net.alpha, NAME, "by shortcut")
         await_way(net.gamma, NAME, "by shortcut")
-        assert sum(original.triggers() for original in net.originals) >= 6
+        wait_until(lambda: sum(original.triggers() for original in net.originals) >= 6, 10, "triggers of all hosts")
         check(net)
         # Two rounds of packets to themselves: all come back.
         for host in net.hosts.values():
