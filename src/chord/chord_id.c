@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/hex.h"
+
 bool chord_id_equal(const struct chord_id *a, const struct chord_id *b)
 {
     return !memcmp(a, b, sizeof *a);
@@ -38,26 +40,10 @@ int chord_compare(const struct chord_id *a, const struct chord_id *b)
 
 bool chord_id_parse(const char *text, struct chord_id *ret)
 {
-    static const char digits[] = "0123456789abcdef";
-    struct chord_id id = {{0}};
-    if (strlen(text) != 2 * CHORD_ID)
-        return false;
-    for (unsigned i = 0; i < 2 * CHORD_ID; i++) {
-        const char *digit = strchr(digits, text[i]);
-        if (!digit)
-            return false;
-        id.bytes[i / 2] = (uint8_t)(id.bytes[i / 2] << 4 | (digit - digits));
-    }
-    *ret = id;
-    return true;
+    return hex_read(text, ret->bytes, CHORD_ID);
 }
 
 const char *chord_id_format(const struct chord_id *id, char out[CHORD_ID_TEXT])
 {
-    for (unsigned i = 0; i < CHORD_ID; i++) {
-        out[2 * i] = "0123456789abcdef"[id->bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[id->bytes[i] & 15];
-    }
-    out[2 * CHORD_ID] = '\0';
-    return out;
+    return hex_write(id->bytes, CHORD_ID, out);
 }

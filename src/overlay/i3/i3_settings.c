@@ -1,6 +1,7 @@
 /* What the configuration says about an instance of i3, and about some of its hosts. */
 #include <string.h>
 
+#include "base/hex.h"
 #include "overlay/i3/i3_module.h"
 #include "overlay/place.h"
 
@@ -10,27 +11,12 @@
 #define RESAMPLE        (5 * MINUTE)
 #define LIMIT_MOST      1000000
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* An even number of digits, at most 16. */
 static bool suffix_parse(const char *text, uint8_t ret[8], unsigned *ret_size)
 {
     size_t length = strlen(text);
-    if (!length || length % 2 || length > 16)
-        return false;
-    for (size_t i = 0; i < length; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret[i / 2] = (uint8_t)(high << 4 | low);
-    }
     *ret_size = (unsigned)length / 2;
-    return true;
+    return *ret_size && *ret_size <= 8 && hex_read(text, ret, *ret_size);
 }
 
 static bool servers_valid(const char *value)
@@ -90,15 +76,7 @@ static bool host_valid(const char *value)
 
 bool i3_id_text_parse(const char *text, struct i3_id *ret)
 {
-    if (strlen(text) != 2 * I3_ID)
-        return false;
-    for (unsigned i = 0; i < I3_ID; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret->bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return i3_id_is_public(ret);
+    return hex_read(text, ret->bytes, I3_ID) && i3_id_is_public(ret);
 }
 
 static bool id_valid(const char *value)
