@@ -34,7 +34,7 @@ bool list_links(const json_t *result)
     return table_print(json_object_get(result, "links"), columns, "No links.");
 }
 
-bool list_paths(const json_t *result)
+bool list_paths(const json_t *result, const char *none)
 {
     static const struct table_column columns[] = {
         {"PATH", "name", TABLE_TEXT},
@@ -49,7 +49,7 @@ bool list_paths(const json_t *result)
         {"IDENTITY", "identity", TABLE_TEXT},
         {.title = NULL},
     };
-    return table_print(json_object_get(result, "paths"), columns, "No paths.");
+    return table_print(json_object_get(result, "paths"), columns, none);
 }
 
 bool list_transits(const json_t *result)
@@ -100,7 +100,7 @@ static int list(struct cli *cli, int argc, char **argv, const char *command,
 
 static bool print_path(const json_t *result)
 {
-    return list_paths(result) && list_transits(result);
+    return list_paths(result, "No paths.") && list_transits(result);
 }
 
 int cli_path(struct cli *cli, int argc, char **argv)
@@ -143,10 +143,30 @@ int cli_handle(struct cli *cli, int argc, char **argv)
     return list(cli, argc, argv, "handle", print_handle);
 }
 
+/* What the modules say of themselves, which fits no column. */
+static void show_modules(const json_t *result)
+{
+    size_t index;
+    json_t *overlay;
+    json_array_foreach(json_object_get(result, "overlays"), index, overlay)
+    {
+        char text[FIELD_TEXT];
+        const json_t *module = json_object_get(overlay, "module");
+        if (!json_string_length(json_object_get(module, "text")))
+            continue;
+        putchar('\n');
+        field_print(field_text(overlay, "instance", text));
+        fputs(": ", stdout);
+        field_print(json_string_value(json_object_get(module, "text")));
+        putchar('\n');
+    }
+}
+
 static bool print_overlay(const json_t *result)
 {
     if (!list_overlays(result))
         return false;
+    show_modules(result);
     putchar('\n');
     if (!list_members(result))
         return false;

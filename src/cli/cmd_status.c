@@ -111,7 +111,7 @@ int cli_status(struct cli *cli, int argc, char **argv)
         putchar('\n');
         good = good && list_links(result);
         putchar('\n');
-        good = good && list_paths(result) && list_transits(result);
+        good = good && list_paths(result, "No paths by way of gateways.") && list_transits(result);
         show_drops(json_object_get(result, "drops"));
         status = good ? CLI_OK : CLI_FAILED;
     }

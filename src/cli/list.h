@@ -7,7 +7,7 @@
 
 bool list_overlays(const json_t *result);
 bool list_links(const json_t *result);
-bool list_paths(const json_t *result);
-bool list_transits(const json_t *result); /* nothing when there is none */
+bool list_paths(const json_t *result, const char *none); /* `none`: said when there is none */
+bool list_transits(const json_t *result);                /* nothing when there is none */
 
 #endif

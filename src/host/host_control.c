@@ -122,7 +122,8 @@ static void i3_reply(struct host *h, const struct control_out *o)
         reply(h, o, json_loads(text, 0, NULL));
     else
         fail(h, o, CONTROL_ERROR_NOT_FOUND, "no i3 server runs inside this daemon",
-             "configure `i3_server`, or name the socket of one that runs by itself with --socket");
+             "configure `i3_server`, or name the socket of one that runs by itself with --socket; "
+             "`ocala overlay` shows what this host is in its instances");
 }
 
 /* Levels belong to whoever writes the lines; he shows them in `status` as well. */

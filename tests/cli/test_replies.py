@@ -109,6 +109,20 @@ class Replies(DaemonCase):
         self.assertEqual(self.shows("metrics", "--prometheus"), "ocala_path_records_in 5\nocala_x 0")
         self.assertEqual(self.shows("config", "show"), "name: 'a'")
 
+    def test_what_a_module_says_of_itself(self):
+        evil = dict(OVERLAY, module={"text": "2 servers\u001b[31m"})
+        long = dict(OVERLAY, module={"text": "x" * 1000})
+        self.daemon(overlay=[{"result": {"overlays": [OVERLAY, evil, long], "links": []}}])
+        text = self.shows("overlay")
+        self.assertEqual(text.count("east.ip: "), 2)  # the first says nothing
+        self.assertIn("\n\neast.ip: 2 servers", text)
+        self.assertNotIn("\u001b", text)
+        self.assertIn("\n\neast.ip: " + "x" * 1000 + "\n", text)
+
+    def test_status_without_paths(self):
+        self.daemon(status=[{"result": dict(STATUS, paths=[])}])
+        self.assertIn("No paths by way of gateways.", self.shows("status"))
+
     def test_dns(self):
         self.daemon(dns=[{"result": DNS}])
         self.assertEqual(self.shows("dns"), """\
