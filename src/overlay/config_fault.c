@@ -39,7 +39,9 @@ static bool options_do_not_fit(const struct overlay_class *class, const struct c
     if (!class->fault)
         return false;
     struct overlay_option *options = base_calloc(c->option_count + 1, sizeof *options);
+    char host[NAME_TEXT];
     struct overlay_settings s = {.instance = c->instance,
+                                 .host = overlay_name_host(&c->self, host),
                                  .options = options,
                                  .option_count = c->option_count,
                                  .name_key_count = c->secret_count};

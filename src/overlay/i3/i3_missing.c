@@ -78,8 +78,9 @@ static void name_unknown(struct i3 *m, instant now, struct i3_tunnel *t)
     text_begin(&reason, t->reason, sizeof t->reason);
     text_add(&reason,
              "the servers of %s have no trigger for '%s': is ocalad running there, with the same "
-             "instance name and servers of the same ring?",
-             m->overlay.settings.instance, t->host);
+             "instance name and servers of the same ring%s?",
+             m->overlay.settings.instance, t->host,
+             m->keyed ? ", and there too the same secret and `names: keyed`" : "");
     t->unknown_host = true;
     i3_tunnel_end(m, t);
 }

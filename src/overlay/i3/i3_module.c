@@ -323,6 +323,8 @@ static void module_describe(const struct overlay *o, struct text *t)
     text_add(t, "%u server%s listed, ", c->listed, c->listed == 1 ? "" : "s");
     if (c->near.known)
         text_add(t, "near: %s", endpoint_format(&c->near.at, at));
+    else if (!c->self[0].at.ip.family && !c->self[1].at.ip.family)
+        text_add(t, "none has answered yet");
     else
         text_add(t, "none known to be near");
     add_rtt(t, c->near.known ? c->near.rtt : 0);
@@ -345,8 +347,8 @@ static void module_describe(const struct overlay *o, struct text *t)
 static void describe_shortcut(const struct i3 *m, const struct i3_tunnel *t, struct text *text)
 {
     if (t->shortcut.up)
-        add_rtt(text, t->shortcut.rtt);
-    else if (t->throughs)
+        return;
+    if (t->throughs)
         text_add(text, "; passes %u host%s first, so no shortcut", t->throughs,
                  t->throughs == 1 ? "" : "s");
     else if (!m->allow)
@@ -379,6 +381,8 @@ static void module_describe_tunnel(const struct overlay *o, uint32_t tunnel, str
             text_add(text, " at ");
         }
         text_add(text, "%s", endpoint_format(&t->remote, at));
+        if (t->way == I3_WAY_SHORTCUT)
+            add_rtt(text, t->shortcut.rtt);
         if (t->own) {
             text_add(text, ", back by ");
             add_binding(text, t->own);

@@ -126,10 +126,26 @@ static void settings_that_do_not_fit(void **state)
 {
     const struct overlay_class *class = overlay_class_find("i3");
     struct overlay_option option[] = {{"names", "keyed"}, {"servers", "192.0.2.1:5610"}};
-    struct overlay_settings s = {.instance = "lab.i3", .options = option, .option_count = 2};
+    struct overlay_settings s = {
+        .instance = "lab.i3", .host = "alpha", .options = option, .option_count = 2};
     assert_non_null(strstr(class->fault(&s), "needs a secret"));
     s.name_key_count = 1;
     assert_null(class->fault(&s));
+    static const struct {
+        const char *key, *value, *says; /* NULL: in order */
+    } hosts[] = {
+        {"middlebox", "filter", NULL},
+        {"middlebox", "alpha", "not this host itself"},
+        {"middlebox", "filter.lab.i3", "without the instance"},
+        {"through", "alpha, filter", NULL}, /* one file for all hosts: it passes over itself */
+        {"through", "filter.lab.i3, archive", "without the instance"},
+    };
+    for (unsigned i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        option[0] = (struct overlay_option){hosts[i].key, hosts[i].value};
+        const char *reason = class->fault(&s);
+        assert_true(hosts[i].says ? reason && strstr(reason, hosts[i].says) : !reason);
+    }
+    option[0] = (struct overlay_option){"names", "keyed"};
     s.option_count = 1;
     assert_non_null(strstr(class->fault(&s), "servers"));
 }

@@ -1,4 +1,5 @@
 /* What the configuration says about an instance of i3, and about some of its hosts. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hex.h"
@@ -218,6 +219,18 @@ static bool names_keyed(const struct overlay_settings *s)
     return names && !strcmp(names, "keyed");
 }
 
+/* "gamma.lab.i3" where "gamma" is meant, alone or among others. */
+static bool names_instance(const struct overlay_settings *s, const char *key)
+{
+    const char *value = i3_option(s, key);
+    char suffix[NAME_TEXT + 1];
+    snprintf(suffix, sizeof suffix, ".%s", s->instance);
+    for (const char *at = value; at && (at = strstr(at, suffix)); at++)
+        if (strchr(" ,", at[strlen(suffix)])) /* the end counts */
+            return true;
+    return false;
+}
+
 const char *i3_settings_fault(const struct overlay_settings *s)
 {
     if (!i3_option(s, "servers"))
@@ -225,6 +238,11 @@ const char *i3_settings_fault(const struct overlay_settings *s)
     if (names_keyed(s) && !s->name_key_count)
         return "`names: keyed` needs a secret of the network: give it one (`secret:`), or leave "
                "the option out";
+    if (names_instance(s, "middlebox") || names_instance(s, "through"))
+        return "`middlebox` and `through` name hosts of this instance, without the instance: "
+               "`filter`, not `filter.planetlab.i3`";
+    if (i3_option(s, "middlebox") && !strcmp(i3_option(s, "middlebox"), s->host))
+        return "`middlebox` is another host of the instance, not this host itself";
     return NULL;
 }
 

@@ -484,6 +484,15 @@ static const struct endpoint *asked_last(const struct i3 *m, const struct i3_tun
     return NULL;
 }
 
+/* The first server listed by name, when no address of any is known; NULL: there are addresses. */
+static const char *nowhere(const struct i3_client *c)
+{
+    for (unsigned i = 0; i < c->seed_count; i++)
+        if (c->seed[i].at.ip.family)
+            return NULL;
+    return c->seed_count ? c->seed[0].name : NULL;
+}
+
 static void opening_over(struct i3 *m, struct i3_tunnel *t)
 {
     struct text reason;
@@ -505,6 +514,11 @@ static void opening_over(struct i3 *m, struct i3_tunnel *t)
     else if (t->back->refused)
         text_add(&reason, "the server %s refuses the triggers of %s", at,
                  m->overlay.settings.instance);
+    else if (nowhere(&m->client))
+        text_add(&reason,
+                 "the address of '%s', a server of %s, could not be looked up: is the name under "
+                 "`servers` right, does this machine's DNS know it?",
+                 nowhere(&m->client), m->overlay.settings.instance);
     else
         text_add(&reason,
                  "no server of %s answers (asked last: %s): are they running, is `servers` right, "

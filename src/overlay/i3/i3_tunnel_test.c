@@ -161,6 +161,23 @@ static void no_server(void **state)
     lab_free(lab);
 }
 
+/* A server listed by a name that nobody knows: the name is what is said, and not that servers are silent. */
+static void no_address(void **state)
+{
+    struct i3_seed seed[I3_SEEDS_MAX];
+    unsigned count;
+    const char *reason;
+    start(1, 1, "deny");
+    assert_true(i3_seeds_parse("nosuch.example.org", seed, &count, &reason));
+    i3_client_seeds(&i3_of(alpha->overlay)->client, lab->now, seed, count);
+    lab->server[0].dead = true;
+    lab_open(alpha, "beta");
+    lab_run(lab, 10 * SECOND);
+    assert_true(alpha->tunnel[0].failed && !alpha->tunnel[0].unknown_host);
+    assert_non_null(strstr(alpha->tunnel[0].reason, "'nosuch.example.org', a server of"));
+    lab_free(lab);
+}
+
 /* ---- trouble ---- */
 
 /* Any of four servers dies in the middle: within seconds records pass again. */
@@ -420,11 +437,12 @@ int main(void)
         cmocka_unit_test(there_and_back),     cmocka_unit_test(lossy),
         cmocka_unit_test(both_at_once),       cmocka_unit_test(anonymous_receiver),
         cmocka_unit_test(private_is_private), cmocka_unit_test(no_such_name),
-        cmocka_unit_test(no_server),          cmocka_unit_test(server_dies),
-        cmocka_unit_test(host_moves),         cmocka_unit_test(neighbour_restarts),
-        cmocka_unit_test(shortcut),           cmocka_unit_test(behind_nat),
-        cmocka_unit_test(shortcut_lie),       cmocka_unit_test(bad_link_messages),
-        cmocka_unit_test(limit_on_the_name),  cmocka_unit_test(stolen_trigger),
+        cmocka_unit_test(no_server),          cmocka_unit_test(no_address),
+        cmocka_unit_test(server_dies),        cmocka_unit_test(host_moves),
+        cmocka_unit_test(neighbour_restarts), cmocka_unit_test(shortcut),
+        cmocka_unit_test(behind_nat),         cmocka_unit_test(shortcut_lie),
+        cmocka_unit_test(bad_link_messages),  cmocka_unit_test(limit_on_the_name),
+        cmocka_unit_test(stolen_trigger),
     };
     return cmocka_run_group_tests_name("overlay_i3_tunnel", tests, NULL, NULL);
 }
