@@ -22,7 +22,8 @@ static const char usage[] =
     "  -l, --listen ADDRESS[:PORT]  for clients: an address of this machine (port 5610); once\n"
     "                               more for one of the other family, IPv4 or IPv6\n"
     "  -r, --ring PORT              for other servers, at the same address (default: one more)\n"
-    "  -s, --seed ADDRESS:PORT      the ring port of a server to join; several times for more\n"
+    "  -s, --seed ADDRESS[:PORT]    a server to join, and its ring port (5611); several times\n"
+    "                               for more\n"
     "      --id HEX                 place on the ring: 40 hexadecimal digits (default: from the\n"
     "                               address, the same after each start)\n"
     "      --secret FILE            secret of the ring, from `ocala key new --network`: only "
@@ -101,8 +102,10 @@ static int add_seed(const char *text, struct daemon_i3_settings *s)
         return misused(
             "at most 16 seeds; some that are always there are enough, they know the others: ",
             text);
-    if (!endpoint_parse(text, 0, &s->seed[s->seeds]) || !s->seed[s->seeds].port)
-        return misused("--seed is ADDRESS:PORT of a server's port for the ring, not ", text);
+    if (!endpoint_parse(text, I3_PORT + 1, &s->seed[s->seeds]) || !s->seed[s->seeds].port)
+        return misused("--seed is the address of a server, in digits, alone or with its port for "
+                       "the ring behind it (5611 unless said), not ",
+                       text);
     s->seeds++;
     return -1;
 }
@@ -113,9 +116,11 @@ static int add_listen(const char *text, struct daemon_i3_settings *s)
     struct endpoint *at = s->at.port ? &s->also : &s->at;
     if (s->also.port)
         return misused("--listen is for one IPv4 and one IPv6 address, and not a third: ", text);
-    if (!endpoint_parse(text, I3_PORT, at) || ip_address_is_wildcard(&at->ip) || at->scope)
-        return misused(
-            "--listen is one address of this machine, in digits (others are told it), not ", text);
+    if (!endpoint_parse(text, I3_PORT, at) || !at->port || ip_address_is_wildcard(&at->ip) ||
+        at->scope)
+        return misused("--listen is one address of this machine, in digits (others are told it), "
+                       "alone or with a port up to 65535 behind it, not ",
+                       text);
     if (at == &s->also && s->also.ip.family == s->at.ip.family)
         return misused("a second --listen is for the other of IPv4 and IPv6, not ", text);
     return -1;
@@ -246,7 +251,7 @@ int i3_options_parse(int argc, char **argv, struct i3_options *ret)
     }
     struct daemon_i3_settings *s = &ret->settings;
     if (optind < argc)
-        return misused("what to do with ", argv[optind]);
+        return misused("which option belongs in front of this? ", argv[optind]);
     if (!s->at.port)
         return misused("--listen is missing: at which address?", "");
     int status = check_families(s);

@@ -37,6 +37,8 @@ static void standards(void **state)
     assert_false(o.settings.has_id);
     assert_false(o.settings.closed);
     assert_null(o.control);
+    assert_int_equal(parse(&o, "--listen 192.0.2.1 --seed 192.0.2.2"), -1);
+    assert_int_equal(o.settings.seed[0].port, I3_PORT + 1);
 }
 
 static void everything(void **state)
@@ -105,7 +107,8 @@ static void mistakes(void **state)
         "--listen 192.0.2.1:65535",
         "--listen 192.0.2.1 --seed 192.0.2.1:5610",
         "--listen 192.0.2.1 --seed 192.0.2.2:0",
-        "--listen 192.0.2.1 --seed 192.0.2.2", /* which port? */
+        "--listen 192.0.2.1 --seed host",
+        "--listen 192.0.2.1:0",
         "--listen 192.0.2.1 --id 20",
         "--listen 192.0.2.1 --triggers 0",
         "--listen 192.0.2.1 --triggers x",

@@ -74,7 +74,8 @@ int i3_socket_open(const struct endpoint *at, const char *what, struct i3_socket
     int fd = open_fd(at);
     if (fd < 0) {
         snprintf(err, size, "cannot listen for %s at %s: %s", what, endpoint_format(at, text),
-                 fd == -EADDRINUSE ? "another program listens there"
+                 fd == -EADDRINUSE ? "another program listens there (`ss -lunp` shows which); "
+                                     "end it, or take another port"
                  : fd == -EADDRNOTAVAIL
                      ? "that is no address of this machine (`ip address` lists them)"
                      : strerror(-fd));

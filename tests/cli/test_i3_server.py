@@ -120,13 +120,14 @@ class Server(Case):
                 ("--listen is missing: at which address?",),
                 ("a value is missing behind --listen", "--listen"),
                 ("there is no option --frob", *at, "--frob"),
-                ("what to do with extra", *at, "extra"),
-                ("--listen is one address of this machine, in digits (others are told it), not 0.0.0.0", "-l", "0.0.0.0"),
-                ("--listen is one address of this machine, in digits (others are told it), not host", "-l", "host"),
+                ("which option belongs in front of this? extra", *at, "extra"),
+                *((f"--listen is one address of this machine, in digits (others are told it), alone or with a port up to 65535 "
+                   f"behind it, not {wrong}", "-l", wrong) for wrong in ("0.0.0.0", "host", self.at + ":70000", self.at + ":0")),
                 ("--ring is the port for clients; it needs one of its own", *at, "--ring", "5610"),
                 ("--ring is missing: there is no port behind that of --listen", "-l", self.at + ":65535"),
                 ("--ring is a port, not 0", *at, "--ring", "0"),
-                ("--seed is ADDRESS:PORT of a server's port for the ring, not 127.0.0.1", *at, "--seed", "127.0.0.1"),
+                *(("--seed is the address of a server, in digits, alone or with its port for the ring behind it (5611 unless "
+                   f"said), not {wrong}", *at, "--seed", wrong) for wrong in ("host", "192.0.2.1:0", "192.0.2.1:65536")),
                 ("--seed is our own port for clients", *at, "--seed", self.at + ":5610"),
                 ("a ring without a --secret needs an IPv4 address", "-l", "::1"),
                 ("--id is 40 lower-case hexadecimal digits, not 12", *at, "--id", "12"),
@@ -148,7 +149,8 @@ class Server(Case):
 
     def test_places_that_are_taken(self):
         self.start()
-        self.refuses(1, f"cannot listen for clients of i3 at {self.at}:5610: another program listens there", "-l", self.at)
+        self.refuses(1, f"cannot listen for clients of i3 at {self.at}:5610: another program listens there (`ss -lunp` shows "
+                     "which); end it, or take another port", "-l", self.at)
         self.refuses(1, f"cannot listen for the ring of i3 at {self.at}:5611: another program listens there",
                      "-l", self.at + ":99", "--ring", "5611")
         self.refuses(1, f"another ocalad listens on the control socket {self.control}", "-l", self.net + ".2",
