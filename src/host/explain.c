@@ -155,6 +155,9 @@ static const char *what_to_do(const char *reason)
         {"secret mismatch", "give both hosts the same network secret file, then try again"},
         {"another key",
          "if the host was set up anew: ocala key forget NAME; else somebody claims its name"},
+        {"identity was refused",
+         "was this host set up anew? then over there: ocala key forget, with this host's name; if "
+         "not, another host has its name: give one of them another `name`"},
         {"not in", "add the instance under `overlays:`, or a rule with a gateway under `rules:`"},
         {"nobody we believe",
          "list the gateway under `believe:` for that instance, or pin the key under `pins:`"},

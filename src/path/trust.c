@@ -230,7 +230,7 @@ static struct judgement judge_link(struct path_engine *e, const char *name, cons
     if (k && !crypto_equal(k->key, key, 32))
         return verdict(false,
                        "%s shows another key than the one bound to it; if that host was set up "
-                       "anew: ocala key forget %s",
+                       "anew: ocala key forget %s; if not, two hosts have its name",
                        name, name);
     return verdict(true, "member of %s, key bound on first use", o->instance);
 }
@@ -257,7 +257,7 @@ static struct judgement judge_far(struct path_engine *e, const char *name, const
     if (k && !crypto_equal(k->key, key, 32))
         return verdict(false,
                        "%s shows another key than the one remembered (%s); if that host was set up "
-                       "anew: ocala key forget %s",
+                       "anew: ocala key forget %s; if not, two hosts have its name",
                        name, k->how, name);
     if (k)
         return ours ? verdict(true, "member of %s, key bound on first use",
