@@ -147,6 +147,8 @@ def a_name_belongs_to_its_first_key():
         assert not mallory.ping(ALPHA)
         wait_until(lambda: says(alpha, "beta.east.ip", "key"), 30, lambda: f"a loud refusal: {alpha.log()[-2000:]}")
         assert any("forget" in line for line in alpha.log().splitlines()), "the log does not say what to do"
+        refused = mallory.explain(ALPHA)
+        assert "forget" in refused["todo"] and "another host has its name" in refused["todo"], refused
         assert not alpha.ping(BETA), "alpha talks to the impostor"
         assert "forget" in json.dumps(alpha.explain(BETA))
         alpha.ocala("key", "forget", BETA)

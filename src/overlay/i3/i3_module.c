@@ -287,11 +287,14 @@ static void add_binding(struct text *t, const struct i3_binding *b)
 {
     char at[ENDPOINT_TEXT];
     add_id(t, &b->trigger.id);
-    if (b->state == I3_BINDING_HELD || b->acknowledged)
-        text_add(t, " at %s", endpoint_format(&b->at, at));
-    else
+    if (b->state != I3_BINDING_HELD && !b->acknowledged) {
         text_add(t, b->refused ? " refused" : " not inserted");
-    add_rtt(t, b->rtt);
+    } else if (b->at.ip.family) {
+        text_add(t, " at %s", endpoint_format(&b->at, at));
+        add_rtt(t, b->rtt);
+    } else {
+        text_add(t, ", which no server answers for any more");
+    }
     if (b->limit && b->limited)
         text_add(t, " for %u packets a second", b->limit);
     else if (b->limit)

@@ -161,6 +161,23 @@ static void no_server(void **state)
     lab_free(lab);
 }
 
+/* All go under a link that stands: whoever looks is told, and not of an address that is none. */
+static void no_server_any_more(void **state)
+{
+    char text[1024];
+    struct text t;
+    start(2, 1, "deny");
+    lab_open(alpha, "beta");
+    assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
+    lab->server[0].dead = lab->server[1].dead = true;
+    lab_run(lab, MINUTE);
+    text_begin(&t, text, sizeof text);
+    alpha->overlay->class->describe(alpha->overlay, &t);
+    assert_non_null(strstr(text, "no server answers for any more"));
+    assert_null(strstr(text, "none:0"));
+    lab_free(lab);
+}
+
 /* A server listed by a name that nobody knows: the name is what is said, and not that servers are silent. */
 static void no_address(void **state)
 {
@@ -437,12 +454,12 @@ int main(void)
         cmocka_unit_test(there_and_back),     cmocka_unit_test(lossy),
         cmocka_unit_test(both_at_once),       cmocka_unit_test(anonymous_receiver),
         cmocka_unit_test(private_is_private), cmocka_unit_test(no_such_name),
-        cmocka_unit_test(no_server),          cmocka_unit_test(no_address),
-        cmocka_unit_test(server_dies),        cmocka_unit_test(host_moves),
-        cmocka_unit_test(neighbour_restarts), cmocka_unit_test(shortcut),
-        cmocka_unit_test(behind_nat),         cmocka_unit_test(shortcut_lie),
-        cmocka_unit_test(bad_link_messages),  cmocka_unit_test(limit_on_the_name),
-        cmocka_unit_test(stolen_trigger),
+        cmocka_unit_test(no_server),          cmocka_unit_test(no_server_any_more),
+        cmocka_unit_test(no_address),         cmocka_unit_test(server_dies),
+        cmocka_unit_test(host_moves),         cmocka_unit_test(neighbour_restarts),
+        cmocka_unit_test(shortcut),           cmocka_unit_test(behind_nat),
+        cmocka_unit_test(shortcut_lie),       cmocka_unit_test(bad_link_messages),
+        cmocka_unit_test(limit_on_the_name),  cmocka_unit_test(stolen_trigger),
     };
     return cmocka_run_group_tests_name("overlay_i3_tunnel", tests, NULL, NULL);
 }
