@@ -62,10 +62,26 @@ bool cli_take_flag(int *argc, char **argv, const char *flag)
     return false;
 }
 
+/* The value in "-c2" and "--count=2"; NULL: not this option, or its value is the next word. */
+static const char *value_within(const char *word, const char *option)
+{
+    size_t length = strlen(option);
+    if (strncmp(word, option, length) || !word[length])
+        return NULL;
+    if (length == 2)
+        return word + length;
+    return word[length] == '=' ? word + length + 1 : NULL;
+}
+
 bool cli_take_option(const struct cli *cli, int *argc, char **argv, const char *option,
                      const char **ret)
 {
     for (int i = 0; i < *argc && strcmp(argv[i], "--"); i++) {
+        if (value_within(argv[i], option)) {
+            *ret = value_within(argv[i], option);
+            drop_words(argc, argv, i, 1);
+            return true;
+        }
         if (strcmp(argv[i], option))
             continue;
         if (i + 1 == *argc) {

@@ -43,6 +43,9 @@ class Words(Case):
         self.expect(ocala("--socket"), 2, complains="--socket needs a path")
         for count in ("0", "1001", "x", "", "-1", "3x", "99999999999999999999"):
             self.expect(ocala("ping", "-c", count, "a.b.c"), 2, complains="COUNT is a number from 1 to 1000")
+        for word in ("-c1001", "--count=1001"):
+            self.expect(ocala("ping", word, "a.b.c"), 2, complains="COUNT is a number from 1 to 1000, not '1001'")
+        self.expect(ocala("ping", "--counts=3", "a.b.c"), 2, complains="unknown option '--counts=3'")
 
     def test_version_needs_no_daemon(self):
         for words in (["version"], ["--version"]):
