@@ -21,6 +21,7 @@
 
 #define ADDRESS_PATIENCE (600 * MILLISECOND) /* waiting to be told our own address */
 #define PAUSE            (13 * SECOND)
+#define ELSEWHERE        3 /* tries, by different servers, that nobody answered */
 #define PAUSE_SPAN       (5 * SECOND)
 #define LIMIT_BURST      8  /* of a second's packets may come at once: an eighth, */
 #define LIMIT_LEAST      16 /* and as many anyway */
@@ -81,7 +82,10 @@ static void insert(struct i3_client *c, instant now, struct i3_binding *b)
     i3_client_count(c, b->acknowledged ? I3_COUNT_REFRESHES : I3_COUNT_INSERTS);
     b->state = I3_BINDING_INSERTING;
     b->challenges = 0;
-    b->tries++;
+    if (!b->tries++) {
+        b->answers_before = c->answers;
+        b->silent = true;
+    }
     transmit(c, now, b);
 }
 
@@ -281,6 +285,7 @@ bool i3_binding_told(struct i3_client *c, instant now, const struct i3_option *o
             i3_client_count(c, challenge ? I3_COUNT_STRANGE_CHALLENGE : I3_COUNT_STRANGE_ACK);
         return false;
     }
+    b->silent = false;
     if (challenge)
         return challenged(c, now, b, &option->trigger, by);
     if (option->type == I3_ACK) {
@@ -301,6 +306,8 @@ static void unanswered(struct i3_client *c, instant now, struct i3_binding *b)
 {
     i3_client_unanswered(c, now, &b->via);
     b->at = (struct endpoint){0};
+    if (b->silent && b->tries >= ELSEWHERE && c->answers != b->answers_before)
+        i3_client_say(c, I3_EVENT_UNHELD, &b->trigger.id);
     if (b->tries <= I3_RETRIES) {
         insert(c, now, b);
         return;

@@ -142,15 +142,17 @@ struct i3_binding {
     struct i3_id stack[2]; /* of its target, when that is one                     */
     enum i3_binding_state state;
     unsigned tries, challenges;
-    instant due, sent, rtt; /* rtt: of the last INSERT that was acknowledged, 0: none */
-    struct endpoint at;     /* of the responsible server, family 0: not known     */
-    struct endpoint via;    /* whom the last INSERT was sent to                   */
-    struct endpoint teller; /* who acknowledged it; not `at` behind a NAT         */
-    uint32_t limit;         /* packets a second that it is to let through, 0: all */
-    bool at_limits;         /* `at` has said that it knows limits                 */
-    bool limited;           /* the last INSERT carried the limit                  */
-    bool refused;           /* a server says that the constraint does not hold    */
-    bool acknowledged;      /* was held at least once                             */
+    unsigned answers_before; /* of servers to anything, at the first try          */
+    bool silent;             /* nobody answered an INSERT since the first try     */
+    instant due, sent, rtt;  /* rtt: of the last INSERT that was acknowledged, 0: none */
+    struct endpoint at;      /* of the responsible server, family 0: not known     */
+    struct endpoint via;     /* whom the last INSERT was sent to                   */
+    struct endpoint teller;  /* who acknowledged it; not `at` behind a NAT         */
+    uint32_t limit;          /* packets a second that it is to let through, 0: all */
+    bool at_limits;          /* `at` has said that it knows limits                 */
+    bool limited;            /* the last INSERT carried the limit                  */
+    bool refused;            /* a server says that the constraint does not hold    */
+    bool acknowledged;       /* was held at least once                             */
     struct i3_binding *prev, *next;
 };
 
@@ -194,8 +196,9 @@ struct i3_near {
 };
 
 enum i3_event_kind {
-    I3_EVENT_HELD,  /* id: our trigger was acknowledged                              */
-    I3_EVENT_OWNER, /* place of id: another server is responsible, or none is known          */
+    I3_EVENT_HELD,   /* id: our trigger was acknowledged                              */
+    I3_EVENT_UNHELD, /* id: nobody acknowledges our trigger, though servers answer other questions */
+    I3_EVENT_OWNER,  /* place of id: another server is responsible, or none is known          */
     I3_EVENT_NOT_PRESENT, /* id: no trigger; told by the server that it was sent to       */
     I3_EVENT_SELF,        /* our own address is another, or known at last                 */
     I3_EVENT_FIRST_HOP    /* packets for identifiers without a known server go elsewhere  */
@@ -230,6 +233,7 @@ struct i3_client {
     struct i3_binding *checked;  /* the trigger that checks go to through all seeds, or NULL */
     struct i3_binding *stand_in; /* the one that they go to while that one has a limit, or NULL */
     struct i3_check check[I3_CHECKS_MAX];
+    unsigned answers;                      /* of servers to requests */
     unsigned checks, check_tries, denials; /* of the round; NOT_PRESENT for the checked trigger */
     instant check_due, check_begun;
     struct i3_distrust distrust[I3_CHECKS_MAX];

@@ -434,6 +434,8 @@ static void land(struct lab *l, const struct lab_flight *f)
         if (s->dead || (!clients && !ring))
             continue;
         s->heard++;
+        if (s->ghost && (clients || (f->size && !f->bytes[0]))) /* of the ring: ROUTE */
+            return;
         if (!s->server) {
             lab_liar_hears(l, s, &f->from, f->bytes, f->size);
             return;

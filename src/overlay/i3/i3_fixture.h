@@ -67,6 +67,7 @@ struct lab_server {
     struct endpoint at, ring, also, also_ring; /* also: of the other family, or family 0 */
     struct seeded random;
     bool dead;
+    bool ghost; /* dead, but the ring goes on to believe in it */
 };
 
 /* What servers speak: 192.0.2.n, 2001:db8::n, or both, and in a ring each other one tells the other. */

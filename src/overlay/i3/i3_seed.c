@@ -216,6 +216,7 @@ void i3_client_move_on(struct i3_client *c, const struct endpoint *server)
 
 void i3_client_answered(struct i3_client *c, const struct endpoint *via)
 {
+    c->answers++;
     if (endpoint_equal(&c->near.at, via))
         c->near.unanswered = 0;
     for (unsigned i = 0; i < c->seed_count; i++)

@@ -399,7 +399,7 @@ void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned w
 /* The trigger for answers is where they would be lost: another identifier.  True: it is being inserted. */
 static bool back_redrawn(struct i3 *m, instant now, struct i3_tunnel *t)
 {
-    if (t->redrawn >= I3_REDRAWS || !i3_client_distrusts(&m->client, now, &t->back->at))
+    if (t->redrawn >= I3_REDRAWS)
         return false;
     t->redrawn++;
     i3_binding_remove(&m->client, t->back);
@@ -410,19 +410,36 @@ static bool back_redrawn(struct i3 *m, instant now, struct i3_tunnel *t)
     return true;
 }
 
+static bool is_of(const struct i3_binding *b, const struct i3_id *id)
+{
+    return b && i3_id_equal(&b->trigger.id, id);
+}
+
 static void held(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
 {
     struct endpoint server;
-    if (t->back && i3_id_equal(&t->back->trigger.id, id) && back_redrawn(m, now, t))
+    if (is_of(t->back, id) && i3_client_distrusts(&m->client, now, &t->back->at) &&
+        back_redrawn(m, now, t))
         return;
-    if (t->state == I3_TUNNEL_OPENING && t->back && i3_id_equal(&t->back->trigger.id, id) &&
+    if (t->state == I3_TUNNEL_OPENING && is_of(t->back, id) &&
         i3_client_first_hop(&m->client, now, &server)) {
         t->due = INSTANT_NEVER;
         tunnel_up(m, now, t);
     }
-    if ((t->own && i3_id_equal(&t->own->trigger.id, id)) ||
-        (t->inner && i3_id_equal(&t->inner->trigger.id, id)))
+    if (is_of(t->own, id) || is_of(t->inner, id))
         i3_exchange_held(m, now, t);
+}
+
+/* Who is responsible for it is gone, and the others send everything there all the same: in a ring of originals for a
+ * minute and more. */
+static void unheld(struct i3 *m, instant now, struct i3_tunnel *t, const struct i3_id *id)
+{
+    if (is_of(t->back, id) && back_redrawn(m, now, t) && t->state == I3_TUNNEL_OPENING)
+        t->due = now + OPEN_PATIENCE;
+    if ((is_of(t->own, id) || is_of(t->inner, id)) && t->redrawn < I3_REDRAWS) {
+        t->redrawn++;
+        i3_exchange_redraw(m, now, t);
+    }
 }
 
 static void self_changed(struct i3 *m, instant now, struct i3_tunnel *t)
@@ -443,6 +460,9 @@ void i3_tunnels_event(struct i3 *m, instant now, const struct i3_event *e)
         switch (e->kind) {
         case I3_EVENT_HELD:
             held(m, now, t, &e->id);
+            break;
+        case I3_EVENT_UNHELD:
+            unheld(m, now, t, &e->id);
             break;
         case I3_EVENT_OWNER:
             if (t->watching && !memcmp(&t->used, &e->id, I3_PLACE))

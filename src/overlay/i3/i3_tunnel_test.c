@@ -220,6 +220,30 @@ static void server_dies(void **state)
     }
 }
 
+/* As in a ring of originals, where everybody learns of a dead server again from the others: what is inserted there is not
+ * acknowledged, so private identifiers and those for answers are drawn elsewhere.  A name that was there is not reached,
+ * but its host reaches the other one. */
+static void the_ring_does_not_forget_a_dead_server(void **state)
+{
+    for (unsigned victim = 0; victim < 4; victim++) {
+        start(4, 5, "deny");
+        lab_open(alpha, "beta");
+        assert_true(lab_until(lab, 3 * SECOND, lab_by_private, alpha));
+        lab->server[victim].ghost = true;
+        unsigned seconds = 0;
+        while (exchange(10) < 20 && seconds < 100) {
+            seconds++;
+            for (unsigned i = 0; i < 2; i++) {
+                struct lab_host *h = i ? beta : alpha;
+                if (seconds % 4 >= 2)
+                    h->overlay->class->tunnel_use(h->overlay, lab->now, 0, OVERLAY_SILENT);
+            }
+        }
+        assert_true(seconds < 40);
+        lab_free(lab);
+    }
+}
+
 static void host_moves(void **state)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -451,15 +475,25 @@ static void stolen_trigger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),     cmocka_unit_test(lossy),
-        cmocka_unit_test(both_at_once),       cmocka_unit_test(anonymous_receiver),
-        cmocka_unit_test(private_is_private), cmocka_unit_test(no_such_name),
-        cmocka_unit_test(no_server),          cmocka_unit_test(no_server_any_more),
-        cmocka_unit_test(no_address),         cmocka_unit_test(server_dies),
-        cmocka_unit_test(host_moves),         cmocka_unit_test(neighbour_restarts),
-        cmocka_unit_test(shortcut),           cmocka_unit_test(behind_nat),
-        cmocka_unit_test(shortcut_lie),       cmocka_unit_test(bad_link_messages),
-        cmocka_unit_test(limit_on_the_name),  cmocka_unit_test(stolen_trigger),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(lossy),
+        cmocka_unit_test(both_at_once),
+        cmocka_unit_test(anonymous_receiver),
+        cmocka_unit_test(private_is_private),
+        cmocka_unit_test(no_such_name),
+        cmocka_unit_test(no_server),
+        cmocka_unit_test(no_server_any_more),
+        cmocka_unit_test(no_address),
+        cmocka_unit_test(server_dies),
+        cmocka_unit_test(host_moves),
+        cmocka_unit_test(neighbour_restarts),
+        cmocka_unit_test(the_ring_does_not_forget_a_dead_server),
+        cmocka_unit_test(shortcut),
+        cmocka_unit_test(behind_nat),
+        cmocka_unit_test(shortcut_lie),
+        cmocka_unit_test(bad_link_messages),
+        cmocka_unit_test(limit_on_the_name),
+        cmocka_unit_test(stolen_trigger),
     };
     return cmocka_run_group_tests_name("overlay_i3_tunnel", tests, NULL, NULL);
 }
