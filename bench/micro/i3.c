@@ -97,8 +97,10 @@ static void insert_step(void *self, unsigned index)
 void micro_i3(unsigned triggers)
 {
     struct bench b = {.triggers = triggers, .now = SECOND};
-    struct i3_server_settings s = {
-        .triggers = 4 * triggers, .routes = 64, .outbox = 1 << 20, .entropy = &b.random.entropy};
+    struct i3_server_settings s = {.triggers = 4 * triggers,
+                                   .remembered = 64,
+                                   .outbox = 1 << 20,
+                                   .entropy = &b.random.entropy};
     seeded_init(&b.random, 1);
     b.hash = i3_hash_new();
     require(endpoint_parse("192.0.2.1:5610", 0, &s.at));
