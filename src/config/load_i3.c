@@ -1,11 +1,12 @@
 /* The server of i3 inside the daemon. */
-#include <string.h>
+#include <stdint.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "config/load.h"
 
 #define PORT_STANDARD 5610
-#define ID_DIGITS     40
+#define ID_SIZE       20
 
 /* One address, or one of each family; that for other servers first. */
 static bool load_addresses(struct load *l, const struct config_node *list,
@@ -92,7 +93,8 @@ static bool load_id(struct load *l, const struct config_node *node, struct confi
     struct config_value v = load_value(l, node, "id", l->raw->i3_server.id);
     if (!v.text)
         return true;
-    if (strlen(v.text) != ID_DIGITS || strspn(v.text, "0123456789abcdef") != ID_DIGITS)
+    uint8_t id[ID_SIZE];
+    if (!hex_read(v.text, id, sizeof id))
         return config_value_fail(&v, "40 lower-case hexadecimal digits");
     s->id = base_strdup(v.text);
     return true;

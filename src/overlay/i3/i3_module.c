@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 
 void i3_wake(struct i3 *m, instant due)
 {
@@ -267,8 +268,8 @@ static bool module_output(struct overlay *o, struct overlay_out *ret)
 
 static void add_id_bytes(struct text *t, const struct i3_id *id, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
-        text_add(t, "%02x", id->bytes[i]);
+    char digits[2 * I3_ID + 1];
+    text_add(t, "%s", hex_write(id->bytes, count, digits));
 }
 
 /* The first bytes are enough to tell identifiers apart. */
