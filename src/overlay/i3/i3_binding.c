@@ -54,7 +54,7 @@ static void transmit(struct i3_client *c, instant now, struct i3_binding *b)
         insert.trigger.limit = (struct i3_bucket){
             .depth = burst > LIMIT_LEAST ? burst : LIMIT_LEAST, .rate = b->limit};
     }
-    i3_client_send(c, &b->via, &b->trigger.id, &insert, false);
+    i3_client_send(c, &b->via, &b->trigger.id, &insert);
 }
 
 /* At our own address of the server's family; a trigger to another one is taken back. */

@@ -143,45 +143,49 @@ static struct i3_option own_sender(const struct i3_client *c, const struct endpo
     return (struct i3_option){.type = I3_SENDER, .sender = i3_address_of(&self)};
 }
 
-static void send_packet(struct i3_client *c, const struct endpoint *to, struct i3_packet *p,
-                        bool as_data)
+static void send_packet(struct i3_client *c, const struct endpoint *to, const struct i3_id *stack,
+                        unsigned depth, const struct i3_option *option, bool as_data)
 {
     static const uint8_t one_byte[1];
+    struct i3_packet p = {
+        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)depth, .stack = stack};
     uint8_t bytes[PACKET_CONTROL];
     if (!i3_client_speaks(c, to)) {
         i3_client_count(c, I3_COUNT_NO_HELLO); /* it said so, and does not any more */
         return;
     }
-    if (as_data) {
-        p->flags |= I3_DATA;
-        p->payload = one_byte;
-        p->payload_size = sizeof one_byte;
-    }
-    i3_client_queue(c, to, bytes, i3_packet_write(p, bytes, sizeof bytes));
-}
-
-void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
-                    const struct i3_option *option, bool as_data)
-{
-    struct i3_packet p = {.flags = I3_OPTIONS | I3_FIRST_HOP, .depth = 1, .stack = id};
     p.option[p.option_count++] = own_sender(c, to);
     if (option)
         p.option[p.option_count++] = *option;
-    send_packet(c, to, &p, as_data);
+    if (as_data) {
+        p.flags |= I3_DATA;
+        p.payload = one_byte;
+        p.payload_size = sizeof one_byte;
+    }
+    i3_client_queue(c, to, bytes, i3_packet_write(&p, bytes, sizeof bytes));
 }
 
-void i3_client_draw_end(struct i3_client *c, struct i3_id *id)
+void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
+                    const struct i3_option *option)
 {
-    entropy_fill(c->entropy, id->bytes + I3_PLACE, I3_ID - I3_PLACE);
+    send_packet(c, to, id, 1, option, false);
+}
+
+void i3_client_ask(struct i3_client *c, const struct endpoint *to, const struct i3_id *id)
+{
+    static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
+    send_packet(c, to, id, 1, &request, true);
 }
 
 void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const struct i3_id *stack,
                          unsigned depth)
 {
-    struct i3_packet p = {
-        .flags = I3_OPTIONS | I3_FIRST_HOP, .depth = (uint8_t)depth, .stack = stack};
-    p.option[p.option_count++] = own_sender(c, to);
-    send_packet(c, to, &p, true);
+    send_packet(c, to, stack, depth, NULL, true);
+}
+
+void i3_client_draw_end(struct i3_client *c, struct i3_id *id)
+{
+    entropy_fill(c->entropy, id->bytes + I3_PLACE, I3_ID - I3_PLACE);
 }
 
 /* ---- in ---- */

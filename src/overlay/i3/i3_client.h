@@ -291,9 +291,13 @@ instant i3_seeds_advance(struct i3_client *c, instant now);
 void i3_client_count(struct i3_client *c, enum i3_counter counter);
 void i3_client_wake(struct i3_client *c, instant due);
 void i3_client_say(struct i3_client *c, enum i3_event_kind kind, const struct i3_id *id);
-/* Sends a packet with one identifier, SENDER and `option` behind it (NULL: none). */
+/* Sends a control packet with one identifier, SENDER and `option` behind it. */
 void i3_client_send(struct i3_client *c, const struct endpoint *to, const struct i3_id *id,
-                    const struct i3_option *option, bool as_data);
+                    const struct i3_option *option);
+/* Asks who is responsible for an identifier, by data of one byte, which nobody at the other end takes for anything: in a
+ * control packet that neither inserts nor removes an original does not translate the address of a client behind a NAT, and
+ * its answer is lost. */
+void i3_client_ask(struct i3_client *c, const struct endpoint *to, const struct i3_id *id);
 /* Sends data of one byte for a stack of identifiers, with SENDER. */
 void i3_client_send_data(struct i3_client *c, const struct endpoint *to, const struct i3_id *stack,
                          unsigned depth);

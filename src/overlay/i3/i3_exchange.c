@@ -98,8 +98,7 @@ void i3_exchange_redraw(struct i3 *m, instant now, struct i3_tunnel *t)
 void i3_exchange_held(struct i3 *m, instant now, struct i3_tunnel *t)
 {
     bool lost = is_lost(m, now, t->own) || is_lost(m, now, t->inner);
-    if (lost && t->redrawn < I3_REDRAWS) {
-        t->redrawn++;
+    if (lost && i3_tunnel_may_redraw(t)) {
         i3_exchange_redraw(m, now, t);
         return;
     }

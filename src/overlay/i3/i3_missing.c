@@ -60,7 +60,7 @@ instant i3_missing_advance(struct i3 *m, instant now, struct i3_tunnel *t)
     for (unsigned i = 1; i <= t->throughs; i++) {
         struct endpoint server = i3_owner_at(&m->client, stage(t, i));
         if (server.ip.family)
-            i3_client_send(&m->client, &server, stage(t, i), NULL, true);
+            i3_client_send_data(&m->client, &server, stage(t, i), 1);
     }
     t->ask_due = now + ASK_AGAIN;
     return t->ask_due;

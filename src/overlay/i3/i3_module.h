@@ -27,7 +27,7 @@
 #define I3_PROBE_SIZE  (4 + I3_TOKEN + 8)
 #define I3_UDP4        28 /* IPv4 and UDP header */
 #define I3_UDP6        48
-#define I3_REDRAWS     8 /* in a row: identifiers that servers get which we distrust */
+#define I3_REDRAWS     8 /* in a row: identifiers at servers that we distrust, or that are gone */
 #define I3_THROUGH_MAX 4 /* hosts through which records go by the sender's wish */
 /* What the longest data packet has in front of a record: two identifiers, options with SENDER (4: an IPv4 one); and with
  * those hosts. */
@@ -104,7 +104,7 @@ struct i3_tunnel {
     bool peer_allows;        /* shortcuts                                                  */
     instant due, back_until; /* the private identifier is said again; `back` goes          */
     unsigned private_denied; /* times that a server said it has none */
-    unsigned redrawn;        /* identifiers of ours that a server which we distrust got */
+    unsigned redrawn;        /* identifiers of ours given up in a row: see I3_REDRAWS */
     unsigned told;           /* times that it was said                                     */
     instant told_at, silent_at;
     instant private_lost; /* when the neighbour's identifier last had no trigger        */
@@ -189,6 +189,8 @@ void i3_wake(struct i3 *m, instant due);
 struct i3_tunnel *i3_tunnel_find(const struct i3 *m, uint32_t id);
 void i3_tunnel_say(struct i3 *m, struct i3_tunnel *t, unsigned what);
 void i3_tunnel_unsay(struct i3 *m, struct i3_tunnel *t, unsigned what);
+/* May an identifier of ours be drawn anew?  Counts it: not more than I3_REDRAWS in a row. */
+bool i3_tunnel_may_redraw(struct i3_tunnel *t);
 void i3_tunnel_open(struct overlay *o, instant now, uint32_t tunnel, const char *host);
 void i3_tunnel_accept(struct overlay *o, instant now, uint32_t tunnel, const char *host,
                       const struct arrival *from);

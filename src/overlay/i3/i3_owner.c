@@ -5,9 +5,6 @@
  *
  * What is asked for is another identifier at the same place, with an end that is drawn each time: an answer shows that the
  * question was seen.
- *
- * A question is a data packet of one byte, which nobody at the other end takes for anything: in a control packet that
- * neither inserts nor removes an original does not translate the address of a client behind a NAT, and its answer is lost.
  */
 #include <stdlib.h>
 
@@ -34,7 +31,6 @@ static bool ask_whom(struct i3_client *c, instant now, const struct i3_owner *o,
 
 static void ask(struct i3_client *c, instant now, struct i3_owner *o)
 {
-    static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
     bool known = o->at.ip.family;
     unsigned doublings = o->asks < 4 ? o->asks : 4;
     instant pause = known ? I3_OWNER_RETRY : I3_OWNER_RETRY << doublings;
@@ -47,7 +43,7 @@ static void ask(struct i3_client *c, instant now, struct i3_owner *o)
     o->asked = now;
     o->asked_as = o->id;
     i3_client_draw_end(c, &o->asked_as);
-    i3_client_send(c, &o->via, &o->asked_as, &request, true);
+    i3_client_ask(c, &o->via, &o->asked_as);
     o->asks++;
 }
 

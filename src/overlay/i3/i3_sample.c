@@ -17,8 +17,6 @@
 #define MEASURE_LIMIT SECOND
 #define BETTER(rtt)   ((rtt) - (rtt) / 10) /* another server must be a tenth nearer */
 
-static const struct i3_option request = {.type = I3_REQUEST_FOR_CACHE};
-
 static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
 {
     s->due = now + (s->state == I3_SAMPLE_MEASURE ? MEASURE_LIMIT : FIND_AGAIN);
@@ -31,7 +29,7 @@ static void sample_ask(struct i3_client *c, instant now, struct i3_sample *s)
         return;
     s->asks++;
     s->sent = now;
-    i3_client_send(c, &s->via, &s->id, &request, true);
+    i3_client_ask(c, &s->via, &s->id);
 }
 
 void i3_samples_begin(struct i3_client *c, instant now)

@@ -396,12 +396,16 @@ void i3_tunnel_rename(struct i3 *m, instant now, struct i3_tunnel *t, unsigned w
 
 /* ---- what the client says ---- */
 
+bool i3_tunnel_may_redraw(struct i3_tunnel *t)
+{
+    return t->redrawn < I3_REDRAWS && ++t->redrawn;
+}
+
 /* The trigger for answers is where they would be lost: another identifier.  True: it is being inserted. */
 static bool back_redrawn(struct i3 *m, instant now, struct i3_tunnel *t)
 {
-    if (t->redrawn >= I3_REDRAWS)
+    if (!i3_tunnel_may_redraw(t))
         return false;
-    t->redrawn++;
     i3_binding_remove(&m->client, t->back);
     t->back = NULL;
     want_back(m, now, t);
@@ -436,10 +440,8 @@ static void unheld(struct i3 *m, instant now, struct i3_tunnel *t, const struct 
 {
     if (is_of(t->back, id) && back_redrawn(m, now, t) && t->state == I3_TUNNEL_OPENING)
         t->due = now + OPEN_PATIENCE;
-    if ((is_of(t->own, id) || is_of(t->inner, id)) && t->redrawn < I3_REDRAWS) {
-        t->redrawn++;
+    if ((is_of(t->own, id) || is_of(t->inner, id)) && i3_tunnel_may_redraw(t))
         i3_exchange_redraw(m, now, t);
-    }
 }
 
 static void self_changed(struct i3 *m, instant now, struct i3_tunnel *t)
